@@ -1,0 +1,25 @@
+"""The web process: Django's pages over HTTP, the chat over websockets."""
+
+from __future__ import annotations
+
+import os
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+from django.urls import path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbot.settings")
+http_application = get_asgi_application()
+
+# Imported once Django's apps are loaded, which get_asgi_application does.
+from chatbot.conversations.consumers import ChatConsumer  # noqa: E402
+from chatbot.conversations.handshake import ExactOriginMiddleware, VisitorMiddleware  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": http_application,
+        "websocket": ExactOriginMiddleware(
+            VisitorMiddleware(URLRouter([path("ws/chat/", ChatConsumer.as_asgi())])),  # type: ignore[arg-type]
+        ),
+    }
+)

@@ -1,0 +1,1 @@
+"""Visitors, conversations, messages and turns: the delivery of replies and the transcript."""

@@ -1,0 +1,1 @@
+"""The catalogue: intents, their examples, and what the bot may do for each."""

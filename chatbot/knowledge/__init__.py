@@ -1,0 +1,1 @@
+"""Help articles, the passages they are cut into, and retrieval with sources."""

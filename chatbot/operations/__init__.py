@@ -1,0 +1,1 @@
+"""Running the whole: supervisor, embedded broker, health, metrics, the demo shop."""

@@ -1,0 +1,318 @@
+"""Settings: the only reader of the environment. Every variable stands in `.env.example`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# --- Where the running system writes ------------------------------------------------------------
+
+VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
+MODELS_DIR = VAR_DIR / "models"
+RELEASES_DIR = VAR_DIR / "releases"
+MEDIA_ROOT = VAR_DIR / "media"
+for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, MEDIA_ROOT):
+    _directory.mkdir(parents=True, exist_ok=True)
+
+
+def _runtime_dir() -> Path:
+    """A folder whose socket paths stay under the 108 bytes that Linux allows for a unix socket."""
+    beside_data = VAR_DIR / "run"
+    if len(os.fsencode(beside_data / "valkey.sock")) < 100:
+        return beside_data
+    digest = hashlib.sha256(os.fsencode(VAR_DIR)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"frontdesk-{os.getuid()}-{digest}"
+
+
+RUN_DIR = _runtime_dir()
+
+# --- Security -----------------------------------------------------------------------------------
+
+PRODUCTION = env.bool("PRODUCTION", default=False)
+DEBUG = env.bool("DEBUG", default=False)
+MINIMUM_SECRET_LENGTH = 50
+
+
+def _secret_key() -> str:
+    """The secret from the environment; outside production, one generated once and kept in `var/`."""
+    given = env.str("SECRET_KEY", default="")
+    if PRODUCTION:
+        if len(given) < MINIMUM_SECRET_LENGTH or len(set(given)) < 5 or given.startswith("change-me"):
+            raise ImproperlyConfigured(
+                f"SECRET_KEY must be set to at least {MINIMUM_SECRET_LENGTH} random characters in production. "
+                "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
+            )
+        return given
+    if given:
+        return given
+    path = VAR_DIR / "secret_key"
+    if not path.exists():
+        # Linked into place so that two processes starting together agree on one secret.
+        draft = path.with_name(f"secret_key.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(64))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()
+
+
+SECRET_KEY = _secret_key()
+if PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("DEBUG must be off in production: its error pages show settings and customer text.")
+
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
+if PRODUCTION and not ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name the host names this site answers to in production.")
+# Exact origins (scheme://host[:port]) whose pages may open the chat socket. Empty: only the page's own origin.
+ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = list(ALLOWED_ORIGINS)
+# How many reverse proxies in front of us append to X-Forwarded-For; 0 trusts the socket's address.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if PRODUCTION else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SECURE_HSTS_PRELOAD = PRODUCTION
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_NAME = "frontdesk_staff"
+CSRF_COOKIE_NAME = "frontdesk_csrf"
+VISITOR_COOKIE_NAME = "frontdesk_visitor"
+VISITOR_COOKIE_AGE_S = 180 * 24 * 3600
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "manifest-src": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# Who may read /metrics: a bearer token. Empty: only clients on this machine.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+
+# --- Applications -------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_vite",
+    "csp",
+    "axes",
+    "auditlog",
+    "chatbot.intents",
+    "chatbot.knowledge",
+    "chatbot.releases",
+    "chatbot.conversations",
+    "chatbot.training",
+    "chatbot.dashboard",
+    "chatbot.operations",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "chatbot.urls"
+ASGI_APPLICATION = "chatbot.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 8
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["ip_address", "username"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_IPWARE_PROXY_COUNT = TRUSTED_PROXIES or None
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+# --- Data ---------------------------------------------------------------------------------------
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'frontdesk.sqlite3'}")}
+_database = DATABASES["default"]
+if _database["ENGINE"].endswith("sqlite3"):
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        # synchronous=FULL: an accepted message survives a power cut, which is what "accepted" promises.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
+    }
+else:
+    _database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 10}}
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
+STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
+# Compressed, not re-hashed: Vite has named its assets by content already.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^.+-[\w-]{8}\.(js|css|svg|woff2)$"
+DJANGO_VITE = {"default": {"dev_mode": False, "manifest_path": FRONTEND_DIST / "manifest.json"}}
+
+# --- Broker: Celery, channel layer, reply streams -----------------------------------------------
+
+EMBEDDED_BROKER_SOCKET = RUN_DIR / "valkey.sock"
+REDIS_URL = env.str("REDIS_URL", default="")
+USES_EMBEDDED_BROKER = not REDIS_URL
+if USES_EMBEDDED_BROKER:
+    REDIS_URL = f"unix://{EMBEDDED_BROKER_SOCKET}"
+    # kombu spells a unix socket differently from redis-py.
+    CELERY_BROKER_URL = f"redis+socket://{EMBEDDED_BROKER_SOCKET}?virtual_host=0"
+else:
+    CELERY_BROKER_URL = REDIS_URL
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "frontdesk", "capacity": 1000},
+    }
+}
+
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_TASK_ROUTES = {
+    "chatbot.conversations.tasks.*": {"queue": "replies"},
+    "chatbot.training.tasks.*": {"queue": "training"},
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A dead broker must not hold up the acceptance of a message: the sweeper nudges later.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5, "socket_keepalive": True}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+
+# --- Models -------------------------------------------------------------------------------------
+
+ENGINE = env.str("ENGINE", default="auto")
+if ENGINE not in {"auto", "openvino", "transformers"}:
+    raise ImproperlyConfigured(f"ENGINE must be auto, openvino or transformers, not {ENGINE!r}.")
+# A folder in Hugging Face layout; empty: the bundled default, prepared under var/models.
+GENERATOR_MODEL = env.str("GENERATOR_MODEL", default="")
+ENCODER_MODEL = env.str("ENCODER_MODEL", default="")
+REPLY_STREAMS = env.int("REPLY_STREAMS", default=8)
+KV_CACHE_MIB = env.int("KV_CACHE_MIB", default=512)
+ENGINE_THREADS = env.int("ENGINE_THREADS", default=0) or None
+REPLY_MAX_TOKENS = env.int("REPLY_MAX_TOKENS", default=160)
+REPLY_DEADLINE_S = env.float("REPLY_DEADLINE_S", default=60.0)
+RETRIEVAL_PASSAGES = env.int("RETRIEVAL_PASSAGES", default=2)
+RETRIEVAL_FLOOR = env.float("RETRIEVAL_FLOOR", default=0.35)
+
+# --- Delivery and limits ------------------------------------------------------------------------
+
+TURN_LEASE_S = env.float("TURN_LEASE_S", default=15.0)
+TURN_HEARTBEAT_S = env.float("TURN_HEARTBEAT_S", default=5.0)
+TURN_MAX_ATTEMPTS = 3
+SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", default=5.0)
+MAX_QUEUED_TURNS = env.int("MAX_QUEUED_TURNS", default=200)
+MAX_OPEN_TURNS_PER_CONVERSATION = env.int("MAX_OPEN_TURNS_PER_CONVERSATION", default=4)
+# Token buckets: messages a minute, and how many may come at once.
+RATE_SESSION_PER_MINUTE = env.float("RATE_SESSION_PER_MINUTE", default=20.0)
+RATE_SESSION_BURST = env.int("RATE_SESSION_BURST", default=8)
+RATE_ADDRESS_PER_MINUTE = env.float("RATE_ADDRESS_PER_MINUTE", default=120.0)
+RATE_ADDRESS_BURST = env.int("RATE_ADDRESS_BURST", default=40)
+
+# --- The shop -----------------------------------------------------------------------------------
+
+SEED_DEMO = env.bool("SEED_DEMO", default=not PRODUCTION)
+SHOP_NAME = env.str("SHOP_NAME", default="")
+SHOP_GREETING = env.str("SHOP_GREETING", default="")
+
+# --- Logs ---------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+LOG_JSON = env.bool("LOG_JSON", default=PRODUCTION)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structured": {
+            "()": "structlog.stdlib.ProcessorFormatter",
+            "processor": f"chatbot.operations.logs.{'render_json' if LOG_JSON else 'render_line'}",
+            "foreign_pre_chain": [],
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.channels.server": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
+}
+
+SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -1,0 +1,1 @@
+"""From reviewed data to a candidate release."""
