@@ -1,0 +1,130 @@
+"""Every error of our own, in one tree.
+
+    FrontdeskError
+    ├── ModelFilesError      model files are missing or damaged; names the file and what mends it
+    │   └── InvalidArtifact  a release's files do not match its manifest
+    ├── EngineError          the generator could not go on
+    │   ├── EngineClosed     submitted after close(), or closed while running
+    │   ├── EngineBusy       the engine's waiting line is full; worth another try
+    │   └── PromptTooLong    the prompt leaves no room for an answer in the model's context
+    ├── ClassifierError      a message could not be classified
+    ├── BrokerUnavailable    Redis does not answer; the database still has everything
+    ├── Refused              a customer's command that was understood and not carried out
+    │   ├── NotFound         it names something that does not exist or is somebody else's
+    │   ├── Conflict         it no longer applies
+    │   ├── ConversationClosed
+    │   ├── Busy             too much is owed already; worth another try after `retry_after` seconds
+    │   └── RateLimited      too fast; worth another try after `retry_after` seconds
+    └── LeaseLost            a worker wrote for an attempt that it no longer holds
+
+Errors raised by bad arguments stay `ValueError` and `TypeError`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = [
+    "BrokerUnavailable",
+    "Busy",
+    "ClassifierError",
+    "Conflict",
+    "ConversationClosed",
+    "EngineBusy",
+    "EngineClosed",
+    "EngineError",
+    "FrontdeskError",
+    "InvalidArtifact",
+    "LeaseLost",
+    "ModelFilesError",
+    "NotFound",
+    "PromptTooLong",
+    "RateLimited",
+    "Refused",
+]
+
+
+class FrontdeskError(Exception):
+    """Base of every error that Frontdesk raises itself."""
+
+
+class ModelFilesError(FrontdeskError):
+    """Model files are missing or damaged. `path` is the culprit, `remedy` the command that mends it."""
+
+    def __init__(self, problem: str, *, path: Path, remedy: str = "python manage.py prepare_models") -> None:
+        super().__init__(f"{path}: {problem}. Mend it with: {remedy}")
+        self.path = path
+        self.remedy = remedy
+
+
+class InvalidArtifact(ModelFilesError):
+    """A release directory does not match its manifest."""
+
+
+class EngineError(FrontdeskError):
+    """The generator could not go on with this request."""
+
+
+class EngineClosed(EngineError):
+    """The engine was closed."""
+
+
+class EngineBusy(EngineError):
+    """Too many requests are waiting."""
+
+
+class PromptTooLong(EngineError):
+    """The prompt leaves no room for an answer in the model's context."""
+
+
+class ClassifierError(FrontdeskError):
+    """A message could not be classified."""
+
+
+class BrokerUnavailable(FrontdeskError):
+    """Redis does not answer."""
+
+
+class Refused(FrontdeskError):
+    """A customer's command that was understood and not carried out. The text is for the customer's eyes."""
+
+    code = "refused"
+    retry_after: float | None = None
+
+
+class NotFound(Refused):
+    """It names something that does not exist or is somebody else's; which of the two is not told."""
+
+    code = "not_found"
+
+
+class Conflict(Refused):
+    """It no longer applies."""
+
+    code = "conflict"
+
+
+class ConversationClosed(Refused):
+    """The conversation takes no more messages."""
+
+    code = "closed"
+
+
+class Busy(Refused):
+    """Too many answers are owed already. `retry_after` is in seconds."""
+
+    code = "busy"
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class RateLimited(Busy):
+    """More messages than a person writes. `retry_after` is in seconds."""
+
+    code = "rate_limited"
+
+
+class LeaseLost(FrontdeskError):
+    """A worker wrote for an attempt that it no longer holds; nothing was written."""

@@ -1,0 +1,1 @@
+"""The ground floor: encoder, classifier, prompts and generation engines. Never imports Django."""

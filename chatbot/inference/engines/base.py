@@ -1,0 +1,166 @@
+"""What every engine promises, and what both implementations share: admission, delivery and failure.
+
+An engine runs at most `max_streams` requests at once; the others wait in the order they came, where cancelling them
+costs nothing. What batches, caches and samples is the library underneath.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chatbot.exceptions import EngineBusy, EngineClosed, EngineError, PromptTooLong
+from chatbot.inference.engines.stream import Generation, TokenFeed
+from chatbot.inference.prompt import Prompt, PromptBuilder
+from chatbot.inference.sampling import SamplingParams
+from chatbot.inference.tokens import ModelTokenizer
+
+# Longer prompts cost time to the first token without making a small model's answers better.
+CONTEXT_TOKENS = 2048
+# Requests waiting for each one that runs. Delivery keeps its own queue in the database; this bound is for mistakes.
+_WAITING_PER_STREAM = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """How busy an engine is. `kv_use` is the used share of the key-value cache, 0 to 1."""
+
+    running: int
+    waiting: int
+    kv_use: float
+
+
+class Engine(Protocol):
+    """A generator that many threads share."""
+
+    name: str
+    prompts: PromptBuilder
+
+    @property
+    def alive(self) -> bool:
+        """False once the engine can take no more requests; then its worker should restart."""
+        ...
+
+    def submit(self, prompt: Prompt, sampling: SamplingParams) -> Generation:
+        """Start a reply. Raises EngineClosed, EngineBusy or PromptTooLong."""
+        ...
+
+    def stats(self) -> EngineStats: ...
+
+    def close(self) -> None:
+        """Fail what runs with EngineClosed and give back threads, processes and memory."""
+        ...
+
+
+class SharedEngine(ABC):
+    """Admission and delivery; subclasses pass requests to their library and ids back through `_deliver`."""
+
+    name: str
+
+    def __init__(self, tokenizer: ModelTokenizer, *, max_streams: int) -> None:
+        self.tokenizer = tokenizer
+        self.context_tokens = min(CONTEXT_TOKENS, tokenizer.context_length)
+        self.prompts = PromptBuilder(tokenizer, self.context_tokens, reserve=min(256, self.context_tokens // 4))
+        self._max_streams = max_streams
+        self._ids = itertools.count(1)
+        self._running: dict[int, TokenFeed] = {}
+        self._waiting: deque[tuple[int, TokenFeed]] = deque()
+        self._ended: EngineError | None = None
+        # Reentrant: a finaliser run by the garbage collector may cancel a request from inside these methods.
+        self._lock = threading.RLock()
+
+    @property
+    def alive(self) -> bool:
+        return self._ended is None
+
+    def submit(self, prompt: Prompt, sampling: SamplingParams) -> Generation:
+        """Start a reply. Raises EngineClosed, EngineBusy or PromptTooLong."""
+        room = self.context_tokens - len(prompt.token_ids)
+        if room < 1:
+            raise PromptTooLong(f"{len(prompt.token_ids)} prompt tokens do not fit into {self.context_tokens}")
+        if sampling.max_tokens > room:
+            sampling = dataclasses.replace(sampling, max_tokens=room)
+        request = next(self._ids)
+
+        def on_end(_feed: TokenFeed, engine_knows: bool) -> None:
+            self._retire(request, engine_knows=engine_knows)
+
+        feed = TokenFeed(prompt, sampling, self.tokenizer, on_end=on_end)
+        with self._lock:
+            if self._ended is not None:
+                raise EngineClosed(str(self._ended)) from self._ended
+            if len(self._waiting) >= _WAITING_PER_STREAM * self._max_streams:
+                raise EngineBusy(f"{len(self._waiting)} requests are waiting already")
+            self._waiting.append((request, feed))
+            self._admit()
+        return Generation(feed)
+
+    def stats(self) -> EngineStats:
+        with self._lock:
+            return EngineStats(running=len(self._running), waiting=len(self._waiting), kv_use=self._kv_use())
+
+    def close(self) -> None:
+        """Fail what runs with EngineClosed and give back threads, processes and memory. Idempotent."""
+        self._end(EngineClosed("the engine was closed"))
+        self._shut_down()
+
+    def _admit(self) -> None:
+        """Start waiting requests while there is room. Called with the lock held."""
+        while self._waiting and len(self._running) < self._max_streams:
+            request, feed = self._waiting.popleft()
+            self._running[request] = feed
+            feed.start()
+            self._start(request, feed.prompt, feed.sampling)
+
+    def _deliver(self, request: int, token_ids: Sequence[int], *, last: bool) -> None:
+        """Called by the subclass with the ids that its library made."""
+        feed = self._running.get(request)
+        if feed is not None:
+            feed.push(token_ids, last=last)
+
+    def _fail(self, request: int, error: EngineError) -> None:
+        """Called by the subclass where its library gave up on one request."""
+        feed = self._running.get(request)
+        if feed is not None:
+            feed.fail(error)
+
+    def _end(self, error: EngineError) -> None:
+        """Take no more requests and fail the present ones. Only the first call counts."""
+        with self._lock:
+            if self._ended is not None:
+                return
+            self._ended = error
+            feeds = [*self._running.values(), *(feed for _, feed in self._waiting)]
+        for feed in feeds:
+            feed.fail(error)
+
+    def _retire(self, request: int, *, engine_knows: bool) -> None:
+        with self._lock:
+            if self._running.pop(request, None) is not None:
+                if not engine_knows:
+                    self._stop(request)
+            else:
+                self._waiting = deque(entry for entry in self._waiting if entry[0] != request)
+            if self._ended is None:
+                self._admit()
+
+    @abstractmethod
+    def _start(self, request: int, prompt: Prompt, sampling: SamplingParams) -> None:
+        """Pass a request to the library. Must not block."""
+
+    @abstractmethod
+    def _stop(self, request: int) -> None:
+        """Make the library drop a request. Must not block, and must tolerate requests that it has finished."""
+
+    @abstractmethod
+    def _kv_use(self) -> float: ...
+
+    @abstractmethod
+    def _shut_down(self) -> None:
+        """Give back threads, processes and memory; the engine has ended."""

@@ -1,0 +1,184 @@
+"""The process that runs OpenVINO: `python -m chatbot.inference.engines.openvino_host FD SETTINGS_JSON`.
+
+A process of its own for three reasons. `ContinuousBatchingPipeline.step()` holds the GIL for its whole duration
+(measured: 16 ms with eight streams), which would let every other thread of a worker run only between steps. OpenVINO
+has crashed on some virtual machines, and then only this process dies. And it loads while the worker loads its encoder.
+
+It proves itself before it says that it is ready, so the smoke test costs a warm start nothing.
+
+Frames are JSON lines over a socket pair:
+
+    in   {"add": id, "ids": [...], "max_tokens": n, "temperature": t, "top_p": p, "repetition_penalty": r, "seed": s}
+         {"stop": id}
+    out  {"ready": {...}} once, then after each step {"made": [[id, [ids], finished], ...], "kv": share}
+         {"failed": id, "detail": text}
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import openvino
+import openvino_genai as genai
+
+# A step of the batch sizes we schedule takes well under a second. `step()` cannot be interrupted from Python, so the
+# kernel's alarm, whose default is to end the process, is the watchdog.
+_STEP_LIMIT_S = 60
+# Bounds how long a long prompt may hold up the next token of other streams, and the wait before a cancellation is
+# seen: 256 tokens are about 0.2 s on two cores for a 135M model.
+_TOKENS_PER_STEP = 256
+_KV_BLOCK = 32  # tokens; the CPU plugin's own block size
+# u8 key-value cache: half the memory of bf16, and greedy replies still follow the float32 model.
+_KV_BYTES = 1
+# Scale and zero point that the u8 cache keeps beside each head's values.
+_KV_EXTRA_BYTES = 12
+_PROOF_TOKENS = 8
+
+
+class Host:
+    """The pipeline and the requests in it."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        config = genai.SchedulerConfig()
+        config.enable_prefix_caching = True
+        config.max_num_seqs = settings["max_streams"]
+        config.max_num_batched_tokens = max(_TOKENS_PER_STEP, settings["max_streams"])
+        token_bytes = settings["kv_values_per_token"] * _KV_BYTES + settings["kv_heads_per_token"] * _KV_EXTRA_BYTES
+        config.num_kv_blocks = max(settings["max_streams"], settings["kv_cache_mib"] * 2**20 // token_bytes // _KV_BLOCK)
+        properties: dict[str, Any] = {"KV_CACHE_PRECISION": openvino.Type.u8}
+        if settings["threads"]:
+            properties["INFERENCE_NUM_THREADS"] = settings["threads"]
+        if settings["cache_dir"]:
+            properties["CACHE_DIR"] = settings["cache_dir"]
+        self._end_ids: list[int] = settings["end_ids"]
+        self._pipeline = genai.ContinuousBatchingPipeline(settings["gguf"], config, "CPU", properties)
+        self._handles: dict[int, Any] = {}
+
+    def prove(self, token_ids: Sequence[int], vocab_size: int) -> None:
+        """Raise RuntimeError unless the model gives the same sensible ids alone, from the cache and in a batch."""
+        replies = []
+        for streams in (1, 1, 3):
+            made: dict[int, list[int]] = {-index: [] for index in range(1, streams + 1)}
+            for request in made:
+                self.add({"add": request, "ids": token_ids, "max_tokens": _PROOF_TOKENS})
+            while self.busy:
+                for request, ids, _ in self.step():
+                    made[request].extend(ids)
+            replies.extend(made.values())
+        if any(reply != replies[0] for reply in replies) or not replies[0]:
+            raise RuntimeError("the proof gave different replies to one prompt")
+        if not all(0 <= index < vocab_size for index in replies[0]):
+            raise RuntimeError("the proof gave ids outside the vocabulary")
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._pipeline.has_non_finished_requests())
+
+    @property
+    def kv_use(self) -> float:
+        return float(self._pipeline.get_metrics().cache_usage) / 100.0
+
+    def add(self, frame: dict[str, Any]) -> None:
+        config = genai.GenerationConfig()
+        config.apply_chat_template = False
+        config.max_new_tokens = frame["max_tokens"]
+        config.eos_token_id = self._end_ids[0]
+        config.stop_token_ids = set(self._end_ids)
+        config.repetition_penalty = frame.get("repetition_penalty", 1.0)
+        config.do_sample = frame.get("temperature", 0.0) > 0.0
+        if config.do_sample:
+            config.temperature = frame["temperature"]
+            config.top_p = frame["top_p"]
+            if frame.get("seed") is not None:
+                config.rng_seed = frame["seed"]
+        ids = openvino.Tensor(np.array([frame["ids"]], dtype=np.int64))
+        self._handles[frame["add"]] = self._pipeline.add_request(abs(frame["add"]), ids, config)
+
+    def stop(self, request: int) -> None:
+        handle = self._handles.pop(request, None)
+        if handle is not None:
+            handle.cancel()
+
+    def step(self) -> list[tuple[int, list[int], bool]]:
+        """One step of the batch: (request, new ids, whether it is finished) for each request that moved."""
+        signal.alarm(_STEP_LIMIT_S)
+        self._pipeline.step()
+        signal.alarm(0)
+        moved = []
+        for request, handle in list(self._handles.items()):
+            ids: list[int] = []
+            while handle.can_read():
+                for output in handle.read().values():
+                    ids.extend(output.generated_ids)
+            status = handle.get_status()
+            finished = status != genai.GenerationStatus.RUNNING
+            if finished:
+                del self._handles[request]
+                if status == genai.GenerationStatus.IGNORED and not ids:
+                    raise KeyError(request)
+            if ids or finished:
+                moved.append((request, ids, finished))
+        return moved
+
+
+def serve(connection: socket.socket, settings: dict[str, Any]) -> None:
+    """Load, prove, say so, then run the batch until the other side hangs up."""
+    signal.alarm(settings["start_limit_s"])
+    host = Host(settings)
+    host.prove(settings["proof_ids"], settings["vocab_size"])
+    signal.alarm(0)
+    _send(connection, {"ready": {"openvino": openvino.get_version()}})
+    inbox = _Inbox(connection)
+    while inbox.open:
+        for frame in inbox.read(wait=not host.busy):
+            if "add" in frame:
+                host.add(frame)
+            else:
+                host.stop(frame["stop"])
+        if host.busy:
+            made = host.step()
+            if made:
+                _send(connection, {"made": made, "kv": host.kv_use})
+
+
+class _Inbox:
+    """Frames that have arrived; never waits while there is work to do."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._partial = b""
+        self.open = True
+
+    def read(self, *, wait: bool) -> Iterator[dict[str, Any]]:
+        while self.open and select.select([self._connection], [], [], None if wait else 0)[0]:
+            received = self._connection.recv(1 << 16)
+            self.open = bool(received)
+            *lines, self._partial = (self._partial + received).split(b"\n")
+            for line in lines:
+                yield json.loads(line)
+            wait = wait and not lines
+
+
+def _send(connection: socket.socket, frame: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(frame, separators=(",", ":")).encode() + b"\n")
+
+
+def main() -> None:
+    # Ctrl-C goes to the whole foreground group; the worker decides when its engine ends, by hanging up.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        try:
+            serve(connection, json.loads(sys.argv[2]))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the worker is gone
+
+
+if __name__ == "__main__":
+    main()

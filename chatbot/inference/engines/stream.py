@@ -1,0 +1,198 @@
+"""One reply on its way from an engine to whoever reads it.
+
+The engine's side is a `TokenFeed`: ids go in, whole characters come out, and it decides when the reply is over (end
+token, stop string, cap, deadline, cancellation, failure). The reader's side is a `Generation`. The engine never holds
+a `Generation`, so a reader that lets go of one stops the model.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Literal
+
+from chatbot.exceptions import EngineError
+from chatbot.inference.prompt import Prompt
+from chatbot.inference.sampling import SamplingParams
+from chatbot.inference.tokens import Detokenizer, ModelTokenizer, StopStrings
+
+FinishReason = Literal["stop", "length", "cancelled", "deadline", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of the reply: whole characters, and the ids that arrived with them."""
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds since submission, and token counts. None where it has not come to that yet."""
+
+    queued_s: float | None
+    ttft_s: float | None
+    total_s: float | None
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class TokenFeed:
+    """The engine's end of a stream. Any thread may call any method."""
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        sampling: SamplingParams,
+        tokenizer: ModelTokenizer,
+        *,
+        on_end: Callable[[TokenFeed, bool], None],
+    ) -> None:
+        """`on_end(feed, engine_knows)` is called once, without locks held, when the reply is over."""
+        self.prompt = prompt
+        self.sampling = sampling
+        self.chunks: SimpleQueue[Chunk | None] = SimpleQueue()
+        self.finish_reason: FinishReason | None = None
+        self.error: EngineError | None = None
+        self._tokenizer = tokenizer
+        self._detokenizer = Detokenizer(tokenizer)
+        self._stops = StopStrings(sampling.stop)
+        self._on_end = on_end
+        # Reentrant: the garbage collector may run a reader's finaliser, which cancels, inside any of these methods.
+        self._lock = threading.RLock()
+        self._submitted = time.monotonic()
+        self.expires = self._submitted + sampling.deadline_s
+        self._started: float | None = None
+        self._first_token: float | None = None
+        self._ended: float | None = None
+        self._completion_tokens = 0
+
+    def start(self) -> None:
+        """The engine has begun with this request."""
+        self._started = time.monotonic()
+
+    def push(self, token_ids: Sequence[int], *, last: bool = False) -> None:
+        """Take ids that the model has just made; `last` where the engine has finished the request by itself."""
+        with self._lock:
+            if self.finish_reason is not None:
+                return
+            now = time.monotonic()
+            kept: list[int] = []
+            reason: FinishReason | None = None
+            for index in token_ids:
+                if index in self._tokenizer.end_ids:
+                    reason = "stop"
+                    break
+                kept.append(index)
+                if self._completion_tokens + len(kept) >= self.sampling.max_tokens:
+                    reason = "length"
+                    break
+            if token_ids and self._first_token is None:
+                self._first_token = now
+            self._completion_tokens += len(kept)
+            text, stopped = self._stops.push(self._detokenizer.push(kept))
+            if stopped:
+                reason = "stop"
+            elif reason is None and now >= self.expires:
+                reason = "deadline"
+            elif reason is None and last:
+                reason = "length"
+            if reason is not None:
+                text += self._stops.flush()
+            if text or kept:
+                self.chunks.put(Chunk(text, tuple(kept)))
+        if reason is not None:
+            self._finish(reason, engine_knows=last)
+
+    def cancel(self) -> None:
+        """End the reply because its reader wants no more."""
+        self._finish("cancelled", engine_knows=False)
+
+    def expire(self) -> None:
+        """End the reply because its deadline has passed."""
+        self._finish("deadline", engine_knows=False)
+
+    def fail(self, error: EngineError) -> None:
+        """End the reply with an error that its reader will see raised."""
+        self._finish("error", engine_knows=True, error=error)
+
+    def timings(self) -> Timings:
+        def since(moment: float | None) -> float | None:
+            return None if moment is None else moment - self._submitted
+
+        return Timings(
+            queued_s=since(self._started),
+            ttft_s=since(self._first_token),
+            total_s=since(self._ended),
+            prompt_tokens=len(self.prompt.token_ids),
+            completion_tokens=self._completion_tokens,
+        )
+
+    def _finish(self, reason: FinishReason, *, engine_knows: bool, error: EngineError | None = None) -> None:
+        with self._lock:
+            if self.finish_reason is not None:
+                return
+            self.finish_reason = reason
+            self.error = error
+            self._ended = time.monotonic()
+        self._on_end(self, engine_knows)
+        self.chunks.put(None)
+
+
+class Generation:
+    """A reply being written. Iterate over it for its chunks; one reader at a time.
+
+    Leaving a `with` block, or letting go of the object, cancels what is still running.
+    """
+
+    def __init__(self, feed: TokenFeed) -> None:
+        self._feed = feed
+        self._exhausted = False
+        self._let_go = weakref.finalize(self, feed.cancel)
+        self._let_go.atexit = False
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    def __next__(self) -> Chunk:
+        """The next chunk, waiting for it. Raises EngineError where the engine failed."""
+        if self._exhausted:
+            raise StopIteration
+        try:
+            chunk = self._feed.chunks.get(timeout=max(0.0, self._feed.expires - time.monotonic()))
+        except Empty:
+            self._feed.expire()
+            chunk = self._feed.chunks.get()
+        if chunk is not None:
+            return chunk
+        self._exhausted = True
+        if self._feed.error is not None:
+            raise self._feed.error
+        raise StopIteration
+
+    def cancel(self) -> None:
+        """Stop the model. Thread-safe; does nothing where the reply is over. Chunks already made can still be read."""
+        self._feed.cancel()
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the reply ended; None while it runs."""
+        return self._feed.finish_reason
+
+    @property
+    def timings(self) -> Timings:
+        return self._feed.timings()
+
+    def __enter__(self) -> Generation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.cancel()
