@@ -1,0 +1,255 @@
+"""The customer's end of the websocket: parse, call, send. No ORM here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
+
+from chatbot.conversations import limits, protocol, selectors, services
+from chatbot.conversations.events import group_name
+from chatbot.conversations.protocol import BadFrame
+from chatbot.exceptions import Refused
+
+logger = logging.getLogger(__name__)
+
+# While an answer is owed, ask the database now and then whether it has come: a channel layer may drop what it was given.
+WATCH_INTERVAL_S = 3.0
+UNAVAILABLE = "We can't reach our records right now. Your text is kept on this page and sent again by itself."
+
+
+@dataclass(slots=True)
+class LiveReply:
+    """The running reply as far as this socket has sent it."""
+
+    turn: str = ""
+    attempt: int = 0
+    k: int = 0
+
+
+class ChatConsumer(AsyncWebsocketConsumer):
+    """One socket of one visitor; it shows one conversation at a time."""
+
+    async def connect(self) -> None:
+        self.visitor_id: UUID = self.scope["visitor"]  # type: ignore[typeddict-item]
+        self.conversation_id: UUID | None = None
+        self.live = LiveReply()
+        self.owed: set[UUID] = set()
+        self.bad_frames = 0
+        self.watch: asyncio.Task[None] | None = None
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        if self.watch is not None:
+            self.watch.cancel()
+        await self._leave()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            frame = protocol.parse(text_data, bytes_data)
+            handler = self._handlers[type(frame)]
+            if self.conversation_id is None and not isinstance(frame, protocol.Hello | protocol.Ping):
+                raise BadFrame("hello_required", "Say hello first.", getattr(frame, "client_id", None))
+        except BadFrame as problem:
+            await self._refuse_bad_frame(problem)
+            return
+        self.bad_frames = 0
+        client_id = getattr(frame, "client_id", None)
+        try:
+            await handler(self, frame)
+        except Refused as refusal:
+            await self._send(protocol.error(refusal.code, str(refusal), client_id, refusal.retry_after))
+        except DatabaseError as error:
+            logger.error("the database does not answer: %s", error)
+            await self._send(protocol.error("unavailable", UNAVAILABLE, client_id))
+
+    async def _refuse_bad_frame(self, problem: BadFrame) -> None:
+        self.bad_frames += 1
+        await self._send(protocol.error(problem.code, problem.detail, problem.client_id))
+        if self.bad_frames >= protocol.MAX_BAD_FRAMES:
+            await self.close(code=protocol.CLOSE_BAD_FRAMES)
+
+    # --- What the browser asks ------------------------------------------------------------------
+
+    async def hello(self, frame: protocol.Hello) -> None:
+        if frame.protocol != protocol.VERSION:
+            await self._send(
+                protocol.error("protocol", f"This server speaks protocol {protocol.VERSION}. Reload the page.")
+            )
+            return
+        conversation = await database_sync_to_async(services.open_conversation)(
+            visitor_id=self.visitor_id, conversation_id=frame.conversation
+        )
+        resume = selectors.Resume(frame.turn, frame.attempt, frame.k) if frame.turn else None
+        await self._show(conversation, frame.after_seq if frame.conversation else 0, resume)
+
+    async def new_conversation(self, frame: protocol.NewConversation) -> None:
+        conversation = await database_sync_to_async(services.start_conversation)(visitor_id=self.visitor_id)
+        await self._show(conversation)
+
+    async def send_message(self, frame: protocol.SendMessage) -> None:
+        await limits.take(limits.message_buckets(self.visitor_id, self.scope["address"]))  # type: ignore[typeddict-item]
+        accepted = await database_sync_to_async(services.send_message)(
+            visitor_id=self.visitor_id,
+            conversation_id=self._conversation,
+            client_id=frame.client_id,
+            text=frame.text,
+            sender_channel=self.channel_name,
+        )
+        await self._send(await database_sync_to_async(selectors.accepted_frame)(accepted.message, accepted.turn))
+        if accepted.turn is not None:
+            self._await_answer(accepted.turn.id)
+
+    async def cancel_turn(self, frame: protocol.CancelTurn) -> None:
+        await database_sync_to_async(services.cancel_turn)(visitor_id=self.visitor_id, turn_id=frame.turn)
+
+    async def retry_turn(self, frame: protocol.RetryTurn) -> None:
+        await limits.take(limits.message_buckets(self.visitor_id, self.scope["address"]))  # type: ignore[typeddict-item]
+        turn = await database_sync_to_async(services.retry_turn)(visitor_id=self.visitor_id, turn_id=frame.turn)
+        self._await_answer(turn.id)
+
+    async def rate_message(self, frame: protocol.RateMessage) -> None:
+        await database_sync_to_async(services.rate_message)(
+            visitor_id=self.visitor_id, message_id=frame.message, rating=frame.rating, reason=frame.reason
+        )
+
+    async def request_handoff(self, frame: protocol.RequestHandoff) -> None:
+        await database_sync_to_async(services.request_handoff)(
+            visitor_id=self.visitor_id, conversation_id=self._conversation
+        )
+
+    async def return_to_bot(self, frame: protocol.ReturnToBot) -> None:
+        await database_sync_to_async(services.return_to_bot)(
+            visitor_id=self.visitor_id, conversation_id=self._conversation
+        )
+
+    async def ping(self, frame: protocol.Ping) -> None:
+        await self._send({"type": "pong"})
+
+    _handlers: dict[type[protocol.Frame], Callable[[Any, Any], Awaitable[None]]] = {
+        protocol.Hello: hello,
+        protocol.NewConversation: new_conversation,
+        protocol.SendMessage: send_message,
+        protocol.CancelTurn: cancel_turn,
+        protocol.RetryTurn: retry_turn,
+        protocol.RateMessage: rate_message,
+        protocol.RequestHandoff: request_handoff,
+        protocol.ReturnToBot: return_to_bot,
+        protocol.Ping: ping,
+    }
+
+    # --- Showing a conversation: subscribe first, then snapshot ----------------------------------
+
+    async def _show(
+        self, conversation: Any, after_seq: int = 0, resume: selectors.Resume | None = None
+    ) -> None:
+        await self._leave()
+        try:
+            await self.channel_layer.group_add(group_name(conversation.id), self.channel_name)
+        except (RedisError, OSError) as error:
+            # The watch below brings the answer from the database all the same, only not word by word.
+            logger.warning("a page is not subscribed: the broker does not answer (%s)", error)
+        self.conversation_id = conversation.id
+        ready = await database_sync_to_async(selectors.snapshot)(conversation, after_seq=after_seq, resume=resume)
+        turn = ready.get("turn")
+        self.live = LiveReply(turn["id"], turn["attempt"], turn["k"]) if turn else LiveReply()
+        self.owed = set(await database_sync_to_async(selectors.open_turn_ids)(conversation.id))
+        await self._send({"type": "ready", "protocol": protocol.VERSION, **ready})
+        if self.owed:
+            self._start_watch()
+
+    async def _leave(self) -> None:
+        if self.conversation_id is not None:
+            try:
+                await self.channel_layer.group_discard(group_name(self.conversation_id), self.channel_name)
+            except (RedisError, OSError):
+                logger.debug("a page could not unsubscribe: the broker does not answer")
+
+    # --- What the conversation tells -------------------------------------------------------------
+
+    async def conversation_event(self, message: dict[str, Any]) -> None:
+        """An event of this conversation, published by whoever wrote it."""
+        frame = message["frame"]
+        if message["except_channel"] == self.channel_name:
+            return
+        kind = frame["type"]
+        if kind == "turn.started" and not self._begin(frame["turn"], frame["attempt"]):
+            return  # shown already, as by the snapshot
+        if kind == "message.accepted" and frame["turn"]:
+            self._await_answer(UUID(frame["turn"]))
+        if kind in ("reply.finished", "turn.failed", "turn.cancelled"):
+            self.owed.discard(UUID(frame["turn"]))
+        await self._send(frame)
+
+    async def conversation_delta(self, message: dict[str, Any]) -> None:
+        """The next piece of a running reply: sent once, in order, with gaps filled from its stream."""
+        turn, attempt, k = message["turn"], message["attempt"], message["k"]
+        if self._begin(turn, attempt):
+            await self._send({"type": "turn.started", "turn": turn, "attempt": attempt})
+        is_current = UUID(turn) in self.owed and (turn, attempt) == (self.live.turn, self.live.attempt)
+        if not is_current or k < self.live.k:
+            return
+        if k > self.live.k:
+            missing = await database_sync_to_async(selectors.missing_deltas)(UUID(turn), attempt, self.live.k, k)
+            if missing is None:
+                await self._send({"type": "resync"})
+                return
+            for text in missing:
+                await self._send_delta(text)
+        await self._send_delta(message["text"])
+
+    def _begin(self, turn: str, attempt: int) -> bool:
+        """Turn to a new turn or a later attempt; False where it has ended or this socket shows it or a later one."""
+        if UUID(turn) not in self.owed or (turn == self.live.turn and attempt <= self.live.attempt):
+            return False
+        self.live = LiveReply(turn, attempt)
+        return True
+
+    async def _send_delta(self, text: str) -> None:
+        live = self.live
+        await self._send(
+            {"type": "reply.delta", "turn": live.turn, "attempt": live.attempt, "k": live.k, "text": text}
+        )
+        live.k += 1
+
+    # --- The watch: no answer is missed because an event was -------------------------------------
+
+    def _await_answer(self, turn_id: UUID) -> None:
+        self.owed.add(turn_id)
+        self._start_watch()
+
+    def _start_watch(self) -> None:
+        if self.watch is None or self.watch.done():
+            self.watch = asyncio.create_task(self._watch_owed_turns())
+
+    async def _watch_owed_turns(self) -> None:
+        seen_ended: set[UUID] = set()
+        while self.owed:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            try:
+                frames = await database_sync_to_async(selectors.ending_frames)(list(self.owed))
+            except DatabaseError as error:
+                logger.error("the database does not answer: %s", error)
+                continue
+            for turn_id, frame in frames.items():
+                # Seen ended twice and still owed here: its event is lost, not merely on its way.
+                if turn_id in seen_ended and turn_id in self.owed:
+                    self.owed.discard(turn_id)
+                    await self._send(frame)
+                seen_ended.add(turn_id)
+
+    @property
+    def _conversation(self) -> UUID:
+        assert self.conversation_id is not None
+        return self.conversation_id
+
+    async def _send(self, frame: dict[str, Any]) -> None:
+        await self.send(text_data=protocol.encode(frame))

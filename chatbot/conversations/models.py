@@ -1,0 +1,200 @@
+"""Who talks, what was said, and what is still owed.
+
+A Turn is the outbox: while it is not terminal, an answer is owed to the customer. Text is immutable once stored.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from chatbot.intents.models import Intent
+from chatbot.releases.models import Release
+
+
+class Visitor(models.Model):
+    """A customer's browser, known by a signed cookie that carries this id."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    external_id = models.CharField(max_length=200, blank=True, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_seen_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.external_id or f"Visitor {str(self.id)[:8]}"
+
+
+class Conversation(models.Model):
+    """One thread between a visitor and the shop."""
+
+    class Status(models.TextChoices):
+        BOT = "bot", "Bot answers"
+        WAITING = "waiting", "Waiting for a person"
+        HUMAN = "human", "With a person"
+        CLOSED = "closed", "Closed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    visitor = models.ForeignKey(Visitor, models.CASCADE, related_name="conversations")
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.BOT)
+    title = models.CharField(max_length=120, blank=True, help_text="The start of the customer's first message.")
+    language = models.CharField(max_length=8, blank=True, help_text="Of the customer's latest message, as detected.")
+    last_seq = models.PositiveIntegerField(default=0)
+    is_demo = models.BooleanField(default=False, help_text="Came with the demo shop.")
+    training_consent = models.BooleanField(default=True, help_text="May be used for training once reviewed and redacted.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["-updated_at"]
+        indexes = [models.Index(fields=["visitor", "-updated_at"], name="conversation_of_visitor")]
+
+    def __str__(self) -> str:
+        return self.title or f"Conversation {str(self.id)[:8]}"
+
+
+class Turn(models.Model):
+    """The work of answering one customer message, and afterwards the record of how it was answered.
+
+    `attempt` guards every write of a worker: who lost the lease can no longer finish. `next_nudge_at` says when the
+    sweeper tells a worker again that this turn waits.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    OPEN: ClassVar = (Status.QUEUED, Status.RUNNING)
+    TERMINAL: ClassVar = (Status.DONE, Status.FAILED, Status.CANCELLED)
+
+    class Action(models.TextChoices):
+        ANSWER = "answer", "Approved answer"
+        GENERATE = "generate", "Written by the model"
+        CLARIFY = "clarify", "Asked what was meant"
+        HANDOFF = "handoff", "Handed over"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="turns")
+    message = models.ForeignKey("Message", models.CASCADE, related_name="turns", help_text="What the customer wrote.")
+    number = models.PositiveIntegerField(help_text="Order within the conversation.")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    is_retry = models.BooleanField(default=False)
+    cancel_requested = models.BooleanField(default=False)
+    lease_owner = models.CharField(max_length=120, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    nudges = models.PositiveSmallIntegerField(default=0)
+    next_nudge_at = models.DateTimeField()
+    error_code = models.CharField(max_length=40, blank=True)
+    error_detail = models.CharField(max_length=400, blank=True)
+
+    # How it was answered: shown to reviewers, kept for training.
+    intent = models.ForeignKey(Intent, models.SET_NULL, null=True, blank=True, related_name="+")
+    confidence = models.FloatField(null=True, blank=True)
+    out_of_scope = models.BooleanField(null=True, blank=True)
+    prediction = models.JSONField(default=dict, blank=True)
+    action = models.CharField(max_length=10, choices=Action.choices, blank=True)
+    reason = models.CharField(max_length=200, blank=True, help_text="Why policy decided so, in words.")
+    is_miss = models.BooleanField(default=False, help_text="The bot did not understand and asked what was meant.")
+    sources = models.JSONField(default=list, blank=True)
+    classifier = models.ForeignKey(Release, models.PROTECT, null=True, blank=True, related_name="+")
+    generator = models.ForeignKey(Release, models.PROTECT, null=True, blank=True, related_name="+")
+    finish_reason = models.CharField(max_length=16, blank=True)
+    timings = models.JSONField(default=dict, blank=True, help_text="Seconds and token counts, by stage.")
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["conversation", "number"]
+        constraints = [models.UniqueConstraint(fields=["conversation", "number"], name="turn_number_once")]
+        indexes = [
+            models.Index(
+                fields=["status", "next_nudge_at"],
+                name="turn_owed",
+                condition=Q(status__in=["queued", "running"]),
+            ),
+            models.Index(fields=["finished_at"], name="turn_finished"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Turn {self.number} ({self.status})"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in self.TERMINAL
+
+
+class Message(models.Model):
+    """Immutable text with a `seq` that is contiguous within its conversation, from 1."""
+
+    class Role(models.TextChoices):
+        CUSTOMER = "customer", "Customer"
+        BOT = "bot", "Bot"
+        AGENT = "agent", "Agent"
+        SYSTEM = "system", "System"
+
+    class Rating(models.TextChoices):
+        UP = "up", "Thumbs up"
+        DOWN = "down", "Thumbs down"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages")
+    seq = models.PositiveIntegerField()
+    role = models.CharField(max_length=10, choices=Role.choices)
+    text = models.TextField()
+    client_id = models.CharField(max_length=64, blank=True, help_text="Chosen by the browser; makes a send idempotent.")
+    turn = models.OneToOneField(
+        Turn, models.CASCADE, null=True, blank=True, related_name="reply", help_text="The turn that this message answers."
+    )
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    quick_replies = models.JSONField(default=list, blank=True)
+    stopped = models.BooleanField(default=False, help_text="The customer stopped it before its end.")
+    rating = models.CharField(max_length=4, choices=Rating.choices, blank=True)
+    rating_reason = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["conversation", "seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "seq"], name="message_seq_once"),
+            models.UniqueConstraint(
+                fields=["conversation", "client_id"], condition=~Q(client_id=""), name="message_client_id_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.seq}"
+
+
+class Review(models.Model):
+    """What a person made of one turn: the intent it should have had, and whether the reply was right."""
+
+    class Verdict(models.TextChoices):
+        ACCEPTED = "accepted", "Accepted"
+        EDITED = "edited", "Edited"
+        REJECTED = "rejected", "Rejected"
+
+    turn = models.OneToOneField(Turn, models.CASCADE, related_name="review")
+    intent = models.ForeignKey(Intent, models.SET_NULL, null=True, blank=True, related_name="+")
+    verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    edited_reply = models.TextField(blank=True)
+    note = models.TextField(blank=True)
+    reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    reviewed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-reviewed_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_verdict_display()} by {self.reviewed_by or 'the demo'}"

@@ -1,0 +1,238 @@
+"""How one turn is answered, from top to bottom: classify → decide → retrieve → prompt → stream → finish."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from chatbot.conversations import delivery, policy, selectors, services, wording
+from chatbot.conversations.events import group_name
+from chatbot.conversations.models import Message, Turn
+from chatbot.conversations.publisher import publisher
+from chatbot.exceptions import EngineError
+from chatbot.inference.language import detect_language
+from chatbot.inference.predictions import Prediction
+from chatbot.inference.prompt import SYSTEM_TEMPLATE, GroundingPassage, Prompt, Utterance
+from chatbot.inference.sampling import SamplingParams
+from chatbot.intents.models import Intent
+from chatbot.intents.selectors import IntentRule, catalogue_rules
+from chatbot.intents.shop import load_shop
+from chatbot.knowledge.retrieval import RetrievedPassage, retrieve
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from chatbot.conversations.leases import ActiveTurn
+    from chatbot.releases.runtime import ServedModels
+
+logger = logging.getLogger(__name__)
+
+# How many earlier messages the prompt is offered; its token budget decides how many go in.
+HISTORY_MESSAGES = 8
+# A retry asks for another answer, so it must be able to differ from the first.
+RETRY_TEMPERATURE = 0.6
+# How much of the ranking is kept for reviewers.
+RANKING_KEPT = 5
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds by stage, as they are stored with the turn."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Any:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - started, 4)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A reply before it is stored."""
+
+    text: str = ""
+    quick_replies: list[str] = field(default_factory=list)
+    hands_over: bool = False
+    finish_reason: str = "stop"
+
+
+def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
+    """Answer a claimed turn and store the reply.
+
+    Raises:
+        LeaseLost: another attempt has taken over; nothing was written.
+        EngineError: the model could not go on; the turn is still held by this attempt.
+    """
+    watch = Stopwatch({"queued": round((timezone.now() - turn.created_at).total_seconds(), 4)})
+    record: dict[str, Any] = {"classifier_id": models.classifier_release.id, "timings": watch.seconds}
+    rules = catalogue_rules()
+    earlier = selectors.history(turn, HISTORY_MESSAGES)
+
+    with watch.stage("classify"):
+        embedding, prediction = _classify(turn, models)
+    action = policy.decide(prediction, rules, _history(earlier, rules), turn.message.text)
+    record |= _explained(prediction, action)
+
+    draft = _said(action, rules)
+    if isinstance(action, policy.Generate):
+        with watch.stage("retrieve"):
+            passages = retrieve(embedding, limit=settings.RETRIEVAL_PASSAGES, floor=settings.RETRIEVAL_FLOOR)
+        record["sources"] = [_source(passage) for passage in passages]
+        if passages:
+            record["generator_id"] = models.generator_release.id
+            prompt = _prompt(action, passages, earlier, turn, models)
+            draft = _stream(prompt, turn, active, models, watch)
+        else:
+            draft = Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON])
+            record |= {"is_miss": True, "action": Turn.Action.CLARIFY, "reason": "no help article is close enough"}
+    record["finish_reason"] = draft.finish_reason
+    _finish(turn, draft, active, record)
+
+
+def _classify(turn: Turn, models: ServedModels) -> tuple[np.ndarray, Prediction]:
+    text = turn.message.text
+    services.note_language(conversation_id=turn.conversation_id, language=detect_language(text))
+    embeddings = models.encoder.encode([text])
+    return embeddings[0], models.classifier.predict(embeddings)[0]
+
+
+def _history(earlier: list[Message], rules: Mapping[str, IntentRule]) -> policy.History:
+    replies = [message for message in earlier if message.role == Message.Role.BOT and not message.stopped]
+    misses = 0
+    for reply in reversed(replies):
+        if reply.turn is None or not reply.turn.is_miss:
+            break
+        misses += 1
+    offered: dict[str, str] = {}
+    if replies:
+        slugs = {_question(rule): slug for slug, rule in rules.items()} | {wording.TALK_TO_A_PERSON: policy.PERSON}
+        offered = {text: slugs[text] for text in replies[-1].quick_replies if text in slugs}
+    return policy.History(misses, offered)
+
+
+def _question(rule: IntentRule) -> str:
+    return rule.question or rule.name
+
+
+def _explained(prediction: Prediction, action: policy.Action) -> dict[str, Any]:
+    """What the turn keeps of the decision, for reviewers and for training."""
+    actions = {
+        policy.Answer: Turn.Action.ANSWER,
+        policy.Generate: Turn.Action.GENERATE,
+        policy.Clarify: Turn.Action.CLARIFY,
+        policy.OfferPerson: Turn.Action.CLARIFY,
+        policy.HandOff: Turn.Action.HANDOFF,
+    }
+    followed = getattr(action, "intent", "") or (prediction.best.intent if prediction.ranking else "")
+    return {
+        "intent": Intent.objects.filter(slug=followed).first(),
+        "confidence": next((ranked.confidence for ranked in prediction.ranking if ranked.intent == followed), None),
+        "out_of_scope": prediction.out_of_scope,
+        "prediction": {
+            "ranking": [[ranked.intent, round(ranked.confidence, 4)] for ranked in prediction.ranking[:RANKING_KEPT]],
+            "out_of_scope_score": round(prediction.out_of_scope_score, 4),
+            "threshold": round(prediction.threshold, 4),
+        },
+        "action": actions[type(action)],
+        "reason": action.reason[:200],
+        "is_miss": isinstance(action, policy.Clarify | policy.OfferPerson),
+    }
+
+
+def _said(action: policy.Action, rules: Mapping[str, IntentRule]) -> Draft:
+    """The reply of every action but Generate, which the model writes."""
+    match action:
+        case policy.Answer(text=text):
+            return Draft(text)
+        case policy.Clarify(intents=intents, out_of_scope=out_of_scope):
+            choices = [_question(rules[slug]) for slug in intents]
+            text = wording.OUT_OF_SCOPE if out_of_scope else wording.DID_YOU_MEAN
+            return Draft(text, [*choices, wording.TALK_TO_A_PERSON])
+        case policy.OfferPerson():
+            return Draft(wording.OFFER_A_PERSON, [wording.TALK_TO_A_PERSON])
+        case policy.HandOff(intent=intent):
+            approved = rules[intent].approved_answer.strip() if intent in rules else ""
+            text = f"{approved}\n\n{wording.HANDED_OVER}" if approved else wording.HANDED_OVER
+            return Draft(text, hands_over=True)
+        case policy.Generate():
+            return Draft()
+
+
+def _source(passage: RetrievedPassage) -> dict[str, Any]:
+    return {
+        "passage_id": passage.passage_id,
+        "title": passage.title,
+        "url": passage.url,
+        "passage": passage.text,
+        "score": round(passage.score, 4),
+    }
+
+
+def _prompt(
+    action: policy.Generate,
+    passages: list[RetrievedPassage],
+    earlier: list[Message],
+    turn: Turn,
+    models: ServedModels,
+) -> Prompt:
+    sides = {Message.Role.CUSTOMER: "user", Message.Role.BOT: "assistant", Message.Role.AGENT: "assistant"}
+    turns = [Utterance(sides[message.role], message.text) for message in earlier if message.role in sides]  # type: ignore[index,arg-type]
+    return models.engine.prompts.build(
+        system=SYSTEM_TEMPLATE.format(shop=load_shop().name),
+        guidance=action.guidance,
+        passages=[GroundingPassage(passage.title, passage.text) for passage in passages],
+        turns=[*turns, Utterance("user", turn.message.text)],
+    )
+
+
+def _stream(prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels, watch: Stopwatch) -> Draft:
+    sampling = SamplingParams(
+        max_tokens=settings.REPLY_MAX_TOKENS,
+        deadline_s=settings.REPLY_DEADLINE_S,
+        temperature=RETRY_TEMPERATURE if turn.is_retry else 0.0,
+        seed=turn.number if turn.is_retry else None,
+    )
+    writer = publisher.writer(group_name(turn.conversation_id), str(turn.id), turn.attempt)
+    pieces: list[str] = []
+    submitted = time.perf_counter()
+    generation = models.engine.submit(prompt, sampling)
+    active.attach(generation)
+    for chunk in generation:
+        if not pieces:
+            watch.seconds["first_token"] = round(time.perf_counter() - submitted, 4)
+        pieces.append(chunk.text)
+        writer.write(chunk.text)
+    watch.seconds |= {
+        "generate": round(time.perf_counter() - submitted, 4),
+        "prompt_tokens": len(prompt.token_ids),
+        "completion_tokens": generation.timings.completion_tokens,
+        "dropped_turns": prompt.dropped_turns,
+    }
+    text = "".join(pieces).strip()
+    reason = generation.finish_reason or "error"
+    if reason == "error" or (reason == "deadline" and not text):
+        raise EngineError(f"the engine ended turn {turn.id} with {reason}")
+    if not text and reason != "cancelled":
+        return Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON], finish_reason=reason)
+    return Draft(text, finish_reason=reason)
+
+
+def _finish(turn: Turn, draft: Draft, active: ActiveTurn, record: dict[str, Any]) -> None:
+    if active.stop_requested:
+        delivery.finish_cancelled_turn(turn=turn, text=draft.text, record=record)
+        return
+    reply = delivery.Reply(
+        text=draft.text, quick_replies=draft.quick_replies, hands_over=draft.hands_over, record=record
+    )
+    delivery.finish_turn(turn=turn, reply=reply)

@@ -1,0 +1,279 @@
+"""What customers and staff do to conversations. Each write is one transaction; whoever watches hears of it on commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.utils import timezone
+
+from chatbot.conversations import events, wording
+from chatbot.conversations.delivery import cancel_open_turn, queue_turn
+from chatbot.conversations.models import Conversation, Message, Turn, Visitor
+from chatbot.conversations.selectors import message_payload, queued_count
+from chatbot.conversations.threads import append_message, lock_conversation, say, set_status
+from chatbot.exceptions import Busy, Conflict, ConversationClosed, NotFound
+
+TITLE_LENGTH = 80
+# Roughly how long one reply takes, for the estimate that `busy` gives.
+TYPICAL_REPLY_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A stored customer message and the turn that owes it an answer (None where a person has the conversation)."""
+
+    message: Message
+    turn: Turn | None
+
+
+# --- Visitors and conversations -----------------------------------------------------------------
+
+
+def ensure_visitor(*, visitor_id: UUID) -> Visitor:
+    """The visitor of a signed cookie, stored on their first use of the chat."""
+    visitor, created = Visitor.objects.get_or_create(pk=visitor_id)
+    if not created:
+        Visitor.objects.filter(pk=visitor_id).update(last_seen_at=timezone.now())
+    return visitor
+
+
+def open_conversation(*, visitor_id: UUID, conversation_id: UUID | None) -> Conversation:
+    """The named conversation, or the visitor's latest that is not closed, or a new one.
+
+    Raises:
+        NotFound: the named conversation does not exist or is somebody else's.
+    """
+    if conversation_id is not None:
+        named = Conversation.objects.filter(pk=conversation_id, visitor_id=visitor_id).first()
+        if named is None:
+            raise NotFound("This conversation does not exist.")
+        return named
+    with transaction.atomic():
+        ensure_visitor(visitor_id=visitor_id)
+        latest = (
+            Conversation.objects.filter(visitor_id=visitor_id)
+            .exclude(status=Conversation.Status.CLOSED)
+            .order_by("-updated_at")
+            .first()
+        )
+        return latest or Conversation.objects.create(visitor_id=visitor_id)
+
+
+def start_conversation(*, visitor_id: UUID) -> Conversation:
+    """A conversation without messages: the visitor's unused one if there is one."""
+    with transaction.atomic():
+        ensure_visitor(visitor_id=visitor_id)
+        unused = Conversation.objects.filter(
+            visitor_id=visitor_id, last_seq=0, status=Conversation.Status.BOT
+        ).first()
+        return unused or Conversation.objects.create(visitor_id=visitor_id)
+
+
+# --- The customer writes ------------------------------------------------------------------------
+
+
+@transaction.atomic
+def send_message(
+    *, visitor_id: UUID, conversation_id: UUID, client_id: str, text: str, sender_channel: str = ""
+) -> Accepted:
+    """Store a customer's message and the turn that owes it an answer.
+
+    Sending the same `client_id` again returns what the first send stored.
+
+    Raises:
+        NotFound: the conversation is not this visitor's.
+        ConversationClosed: it takes no more messages.
+        Busy: too many answers are owed already; worth another try with the same `client_id`.
+    """
+    conversation = lock_conversation(conversation_id, visitor_id)
+    first = Message.objects.filter(conversation=conversation, client_id=client_id).first()
+    if first is not None:
+        return Accepted(first, first.turns.order_by("-number").first())
+    if conversation.status == Conversation.Status.CLOSED:
+        raise ConversationClosed("This conversation is closed. Start a new one to go on.")
+    owes_answer = conversation.status == Conversation.Status.BOT
+    if owes_answer:
+        _check_room(conversation)
+    message = append_message(conversation, role=Message.Role.CUSTOMER, text=text, client_id=client_id)
+    if not conversation.title:
+        conversation.title = _title(text)
+        conversation.save(update_fields=["title"])
+    turn = queue_turn(conversation, message) if owes_answer else None
+    events.publish(
+        conversation.id,
+        events.MessageAccepted(client_id, message_payload(message, turn), str(turn.id) if turn else None),
+        except_channel=sender_channel,
+    )
+    return Accepted(message, turn)
+
+
+def _check_room(conversation: Conversation) -> None:
+    open_turns = conversation.turns.filter(status__in=Turn.OPEN).count()
+    if open_turns >= settings.MAX_OPEN_TURNS_PER_CONVERSATION:
+        raise Busy("Let me answer your earlier messages first.", retry_after=TYPICAL_REPLY_S)
+    waiting = queued_count()
+    if waiting >= settings.MAX_QUEUED_TURNS:
+        wait = waiting / max(1, settings.REPLY_STREAMS) * TYPICAL_REPLY_S
+        raise Busy(f"Very many people are asking right now. Please try again in about {wait:.0f} seconds.", wait)
+
+
+def _title(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+
+
+@transaction.atomic
+def retry_turn(*, visitor_id: UUID, turn_id: UUID) -> Turn:
+    """Ask again for an answer to the same message; a new turn owes it.
+
+    Raises:
+        NotFound: the turn is not this visitor's.
+        Conflict: it is not the conversation's latest turn, it has not ended, or the bot does not have the conversation.
+        Busy: too many answers are owed already.
+    """
+    turn = _own_turn(turn_id, visitor_id)
+    conversation = lock_conversation(turn.conversation_id)
+    turn.refresh_from_db()
+    if conversation.turns.filter(number__gt=turn.number).exists() or not turn.is_terminal:
+        raise Conflict("This can't be tried again: it is still being answered, or something newer has been asked.")
+    if conversation.status != Conversation.Status.BOT:
+        raise Conflict("The assistant does not have this conversation right now.")
+    _check_room(conversation)
+    again = queue_turn(conversation, turn.message, is_retry=True)
+    events.publish(
+        conversation.id,
+        events.MessageAccepted(turn.message.client_id, message_payload(turn.message, again), str(again.id)),
+    )
+    return again
+
+
+def _own_turn(turn_id: UUID, visitor_id: UUID) -> Turn:
+    turn = Turn.objects.select_related("message").filter(pk=turn_id, conversation__visitor_id=visitor_id).first()
+    if turn is None:
+        raise NotFound("This reply does not exist.")
+    return turn
+
+
+@transaction.atomic
+def cancel_turn(*, visitor_id: UUID, turn_id: UUID) -> None:
+    """Stop a reply: at once where it has not begun, else its worker is told and stores what it has written.
+
+    Raises:
+        NotFound: the turn is not this visitor's.
+        Conflict: it has already ended.
+    """
+    turn = _own_turn(turn_id, visitor_id)
+    lock_conversation(turn.conversation_id)
+    turn.refresh_from_db()
+    if turn.is_terminal:
+        raise Conflict("This reply has already ended.")
+    cancel_open_turn(turn)
+
+
+@transaction.atomic
+def rate_message(*, visitor_id: UUID, message_id: UUID, rating: str | None, reason: str = "") -> Message:
+    """Give, change or (None) take back the rating of a bot's or agent's message.
+
+    Raises:
+        NotFound: no such message of this visitor's that can be rated.
+    """
+    message = (
+        Message.objects.select_for_update(of=("self",))
+        .filter(
+            pk=message_id,
+            conversation__visitor_id=visitor_id,
+            role__in=(Message.Role.BOT, Message.Role.AGENT),
+        )
+        .first()
+    )
+    if message is None:
+        raise NotFound("This message can't be rated.")
+    message.rating = rating or ""
+    message.rating_reason = reason if rating else ""
+    message.save(update_fields=["rating", "rating_reason"])
+    events.publish(message.conversation_id, events.MessageRated(str(message.id), rating))
+    return message
+
+
+# --- Bot, waiting, person -----------------------------------------------------------------------
+
+
+@transaction.atomic
+def request_handoff(*, visitor_id: UUID, conversation_id: UUID) -> None:
+    """The customer wants a person: the bot falls silent and the conversation waits in the queue.
+
+    Raises:
+        NotFound: the conversation is not this visitor's.
+        Conflict: the bot does not have it.
+    """
+    conversation = lock_conversation(conversation_id, visitor_id)
+    if conversation.status != Conversation.Status.BOT:
+        raise Conflict("A person has been asked for already.")
+    set_status(conversation, Conversation.Status.WAITING)
+    for turn in conversation.turns.filter(status__in=Turn.OPEN).order_by("-number"):
+        cancel_open_turn(turn)
+    say(conversation, wording.HANDED_OVER)
+
+
+@transaction.atomic
+def return_to_bot(*, conversation_id: UUID, visitor_id: UUID | None = None) -> None:
+    """Back to the bot: by the customer while still waiting, or by staff (`visitor_id` None) at any time.
+
+    Raises:
+        NotFound: the conversation is not this visitor's.
+        Conflict: there is nothing to go back from.
+    """
+    conversation = lock_conversation(conversation_id, visitor_id)
+    returnable = [Conversation.Status.WAITING]
+    if visitor_id is None:
+        returnable.append(Conversation.Status.HUMAN)
+    if conversation.status not in returnable:
+        raise Conflict("This conversation is not waiting for a person.")
+    set_status(conversation, Conversation.Status.BOT)
+    say(conversation, wording.BACK_TO_BOT)
+
+
+@transaction.atomic
+def post_agent_message(*, conversation_id: UUID, author: AbstractBaseUser, text: str) -> Message:
+    """A person answers; from then on the conversation is theirs.
+
+    Raises:
+        NotFound: no such conversation.
+        ConversationClosed: it takes no more messages.
+    """
+    conversation = lock_conversation(conversation_id)
+    if conversation.status == Conversation.Status.CLOSED:
+        raise ConversationClosed("This conversation is closed.")
+    set_status(conversation, Conversation.Status.HUMAN)
+    for turn in conversation.turns.filter(status__in=Turn.OPEN).order_by("-number"):
+        cancel_open_turn(turn)
+    message = append_message(conversation, role=Message.Role.AGENT, text=text, author=author)
+    events.publish(conversation.id, events.MessagePosted(message_payload(message)))
+    return message
+
+
+@transaction.atomic
+def close_conversation(*, conversation_id: UUID) -> None:
+    """End a conversation; the customer can read it and start another."""
+    conversation = lock_conversation(conversation_id)
+    for turn in conversation.turns.filter(status__in=Turn.OPEN).order_by("-number"):
+        cancel_open_turn(turn)
+    set_status(conversation, Conversation.Status.CLOSED)
+
+
+def note_language(*, conversation_id: UUID, language: str) -> None:
+    """Remember the language of the customer's latest message."""
+    Conversation.objects.filter(pk=conversation_id).exclude(language=language).update(language=language)
+
+
+def delete_unused_conversations(*, older_than: timedelta) -> int:
+    """Conversations that were opened but never written in."""
+    unused = Conversation.objects.filter(last_seq=0, created_at__lt=timezone.now() - older_than)
+    return unused.delete()[0]
+
+

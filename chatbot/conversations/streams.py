@@ -1,0 +1,63 @@
+"""The provisional text of running replies: one capped Redis Stream for each turn and attempt.
+
+A worker that has lost its lease goes on writing to the stream of its own attempt, where nobody reads any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+import redis
+from django.conf import settings
+
+# A reply is capped at a few hundred tokens, coalesced to at most 25 deltas a second, so this is never reached; it bounds
+# what a runaway could write.
+MAX_DELTAS = 4096
+# Long enough for a browser that was suspended in the middle of a reply; the stored message outlives it.
+KEEP_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Number `k` (from 0, contiguous) of an attempt's pieces of text."""
+
+    k: int
+    text: str
+
+
+def stream_key(turn_id: UUID | str, attempt: int) -> str:
+    return f"frontdesk:reply:{turn_id}:{attempt}"
+
+
+def append_command(pipeline: Any, turn_id: UUID | str, attempt: int, delta: Delta) -> None:
+    """Add one delta to a Redis pipeline (blocking or asyncio)."""
+    key = stream_key(turn_id, attempt)
+    # The id carries k, so appending the same delta twice is refused by Redis itself, and a range read is by k.
+    pipeline.xadd(key, {"text": delta.text}, id=f"{delta.k + 1}-0", maxlen=MAX_DELTAS, approximate=True)
+    pipeline.expire(key, KEEP_S)
+
+
+def read_deltas(client: redis.Redis, turn_id: UUID | str, attempt: int, from_k: int = 0) -> list[Delta]:
+    """The deltas from `from_k` on, contiguous; shorter where the stream has lost some.
+
+    Raises:
+        redis.RedisError: the broker does not answer.
+    """
+    entries = cast(
+        "list[tuple[bytes, dict[bytes, bytes]]]",
+        client.xrange(stream_key(turn_id, attempt), min=f"{from_k + 1}-0"),
+    )
+    deltas: list[Delta] = []
+    for entry_id, fields in entries:
+        k = int(entry_id.split(b"-")[0]) - 1
+        if k != from_k + len(deltas):
+            break
+        deltas.append(Delta(k, fields[b"text"].decode()))
+    return deltas
+
+
+def connect() -> redis.Redis:
+    """A blocking client that gives up quickly: nothing here is worth holding up a customer for."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2)

@@ -1,0 +1,56 @@
+"""Celery's side of replies: a nudge to look at one turn. Losing it or running it twice changes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from celery import shared_task
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
+
+if TYPE_CHECKING:
+    from chatbot.conversations.worker import ReplyWorker
+
+QUEUE = "replies"
+_worker: ReplyWorker | None = None
+
+
+@shared_task
+def generate_reply(turn_id: str) -> None:
+    """Answer the turn if it is still free."""
+    if _worker is None:
+        raise RuntimeError(f"this worker does not consume the queue {QUEUE!r}, so it has no models")
+    _worker.take(UUID(turn_id))
+
+
+@worker_init.connect
+def _load_models(sender: Any, **_: Any) -> None:
+    """Before the worker takes its first task, if it consumes replies."""
+    global _worker
+    if QUEUE not in sender.app.amqp.queues.consume_from:
+        return
+    from chatbot.conversations.worker import ReplyWorker
+    from chatbot.releases.runtime import Runtime
+
+    _worker = ReplyWorker(Runtime.load())
+    _worker.start()
+
+
+@worker_ready.connect
+def _take_abandoned(**_: Any) -> None:
+    if _worker is not None:
+        from chatbot.conversations.worker import abandoned_turns
+
+        abandoned_turns()
+
+
+@worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    if _worker is not None:
+        _worker.drain()
+
+
+@worker_shutdown.connect
+def _close(**_: Any) -> None:
+    if _worker is not None:
+        _worker.close()

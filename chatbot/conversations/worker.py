@@ -1,0 +1,170 @@
+"""The replies worker's process: its models, its leases, and how it takes a turn."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from chatbot.conversations import delivery, replies
+from chatbot.conversations.control import StopListener
+from chatbot.conversations.leases import ActiveTurn, Leases
+from chatbot.conversations.models import Turn
+from chatbot.conversations.publisher import publisher
+from chatbot.conversations.streams import connect
+from chatbot.exceptions import EngineError, LeaseLost, ModelFilesError
+
+if TYPE_CHECKING:
+    from chatbot.releases.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+# Three heartbeats: a worker that misses them all is gone as far as readiness is concerned.
+PRESENCE_TTL_S = 15
+# How long running replies may go on once the worker is told to leave; after that another worker takes them.
+DRAIN_S = 6.0
+# The engine died; the supervisor starts a fresh worker, which takes the turns that this one gives up.
+EXIT_ENGINE_DEAD = 70
+
+
+class ReplyWorker:
+    """Takes turns and answers them with the models of its process."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.id = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._started_at = timezone.now().isoformat()
+        self.leases = Leases(self.id, beat=self._on_beat)
+        self._stops = StopListener(self.leases.stop)
+
+    def start(self) -> None:
+        self.leases.start()
+        self._stops.start()
+        self._on_beat()
+
+    def take(self, turn_id: uuid.UUID) -> None:
+        """Claim the turn if it is free and answer it. Never raises: what goes wrong is the turn's outcome."""
+        try:
+            turn = delivery.claim_turn(turn_id=turn_id, owner=self.id)
+        except DatabaseError as error:
+            logger.error("turn %s was not claimed: the database does not answer (%s)", turn_id, error)
+            return
+        if turn is None:
+            return
+        self.runtime.refresh()
+        with self.leases.hold(turn) as active:
+            try:
+                replies.answer_turn(turn, active, self.runtime.models())
+            except LeaseLost as loss:
+                logger.info("%s", loss)
+            except DatabaseError as error:
+                logger.error("turn %s was not finished: the database does not answer (%s)", turn_id, error)
+            except EngineError as error:
+                self._give_up(active, "engine", error)
+            except ModelFilesError as error:
+                self._give_up(active, "model_missing", error)
+            except Exception as error:  # a fault of ours must not leave the customer without an end
+                logger.exception("turn %s attempt %d failed", turn_id, turn.attempt)
+                self._give_up(active, "internal", error)
+
+    def drain(self) -> None:
+        """Told to leave: give running replies a little time, then let other workers have them."""
+        timer = threading.Timer(DRAIN_S, self._release_all)
+        timer.daemon = True
+        timer.start()
+
+    def close(self) -> None:
+        self._release_all()
+        self._stops.close()
+        self.leases.close()
+        try:
+            with connect() as client:
+                client.delete(self._presence_key)
+        except RedisError:
+            logger.debug("the broker is gone; this worker's presence expires by itself")
+        publisher.close()
+        self.runtime.close()
+
+    def _give_up(self, active: ActiveTurn, code: str, error: Exception) -> None:
+        """Let the turn be tried again while it has attempts left; else it fails."""
+        turn = active.turn
+        logger.error("turn %s attempt %d: %s", turn.id, turn.attempt, error)
+        engine_alive = self.runtime.models().engine.alive
+        try:
+            if active.lost:
+                return
+            if turn.attempt < settings.TURN_MAX_ATTEMPTS:
+                delivery.release_turn(turn=turn)
+            else:
+                delivery.fail_turn(turn=turn, code=code)
+        except (LeaseLost, DatabaseError) as loss:
+            logger.warning("turn %s could not be given up: %s", turn.id, loss)
+        if not engine_alive:
+            logger.critical("the engine is dead; this worker ends so that a fresh one takes over")
+            self._release_all()
+            os._exit(EXIT_ENGINE_DEAD)
+
+    def _release_all(self) -> None:
+        for active in self.leases.active_turns():
+            active.lose()
+            delivery.release_turn(turn=active.turn)
+
+    @property
+    def _presence_key(self) -> str:
+        return f"frontdesk:worker:{self.id}"
+
+    def _on_beat(self) -> None:
+        """Tell readiness and the dashboard that this worker lives and what it serves."""
+        self.runtime.refresh()
+        models = self.runtime.models()
+        presence = {
+            "queue": "replies",
+            "engine": models.engine.name,
+            "classifier": models.classifier_release.name,
+            "generator": models.generator_release.name,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started_at": self._started_at,
+        }
+        try:
+            with connect() as client:
+                client.set(self._presence_key, json.dumps(presence), ex=PRESENCE_TTL_S)
+        except RedisError as error:
+            logger.warning("this worker could not announce itself: the broker does not answer (%s)", error)
+        stats = models.engine.stats()
+        logger.debug("engine: %d running, %d waiting", stats.running, stats.waiting)
+
+
+def abandoned_turns() -> list[uuid.UUID]:
+    """Running turns whose worker was a process of this machine that no longer exists.
+
+    A fresh worker takes them at once instead of waiting for their leases to run out.
+    """
+    host = socket.gethostname()
+    abandoned = []
+    running = Turn.objects.filter(status=Turn.Status.RUNNING, lease_owner__startswith=f"{host}:")
+    for turn in running:
+        pid = turn.lease_owner.split(":")[1]
+        if not _alive(int(pid)):
+            delivery.release_turn(turn=turn)
+            abandoned.append(turn.id)
+    return abandoned
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
