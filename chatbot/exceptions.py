@@ -15,7 +15,8 @@
     │   ├── ConversationClosed
     │   ├── Busy             too much is owed already; worth another try after `retry_after` seconds
     │   └── RateLimited      too fast; worth another try after `retry_after` seconds
-    └── LeaseLost            a worker wrote for an attempt that it no longer holds
+    ├── LeaseLost            a worker wrote for an attempt that it no longer holds
+    └── StartupError         the system can't start here; says what is in the way
 
 Errors raised by bad arguments stay `ValueError` and `TypeError`.
 """
@@ -41,6 +42,7 @@ __all__ = [
     "PromptTooLong",
     "RateLimited",
     "Refused",
+    "StartupError",
 ]
 
 
@@ -128,3 +130,7 @@ class RateLimited(Busy):
 
 class LeaseLost(FrontdeskError):
     """A worker wrote for an attempt that it no longer holds; nothing was written."""
+
+
+class StartupError(FrontdeskError):
+    """The system can't start here. The text says what is in the way, in one line."""

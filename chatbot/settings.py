@@ -289,11 +289,15 @@ RATE_ADDRESS_BURST = env.int("RATE_ADDRESS_BURST", default=40)
 SEED_DEMO = env.bool("SEED_DEMO", default=not PRODUCTION)
 SHOP_NAME = env.str("SHOP_NAME", default="")
 SHOP_GREETING = env.str("SHOP_GREETING", default="")
+# A YAML file with name, tagline, greeting and starters; the demo shop's by default.
+SHOP_FILE = env.str("SHOP_FILE", default="") or BASE_DIR / "chatbot" / "operations" / "demo" / "shop.yaml"
 
 # --- Logs ---------------------------------------------------------------------------------------
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 LOG_JSON = env.bool("LOG_JSON", default=PRODUCTION)
+# The convention of no-color.org: set to anything, it keeps colours out of terminals.
+NO_COLOR = bool(env.str("NO_COLOR", default=""))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -312,6 +316,9 @@ LOGGING = {
         "axes": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
+        # uvicorn has set up handlers of its own by the time this is read; these lines take them off again.
+        "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
+        "uvicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
     },
 }
 
