@@ -87,7 +87,9 @@ def prepare_encoder(target_dir: Path, source: Path | None = None, progress: Prog
         report("Copying the encoder", 0.2)
         for name in _ENCODER_FILES:
             if (source / name).is_file():
-                _place(source / name, folder / name)
+                # Copied, not linked: a change to this folder must never reach the installed wheel.
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / name, folder / name)
         report("Checking what was written", 0.7)
         _write_manifest(
             folder, kind="encoder", source=fingerprint, base=target_dir.name, licence="Apache-2.0", wheel=ENCODER_WHEEL
@@ -218,8 +220,7 @@ def _write_manifest(folder: Path, **details: Any) -> None:
 
 
 def _place(source: Path, target: Path) -> None:
-    """A hard link where the file system allows it, else a copy. Links to files owned by pip stay read-only to us."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """A hard link where the file system allows it, else a copy: the operator's own models can be many gigabytes."""
     try:
         os.link(source.resolve(), target)
     except OSError:

@@ -10,6 +10,7 @@ from typing import Literal
 from chatbot.exceptions import EngineError, ModelFilesError
 from chatbot.inference.engines.base import Engine, EngineStats
 from chatbot.inference.engines.stream import Chunk, FinishReason, Generation, Timings
+from chatbot.inference.weights import verify_model_dir
 
 __all__ = ["Chunk", "Engine", "EngineKind", "EngineStats", "FinishReason", "Generation", "Timings", "load_engine"]
 
@@ -31,6 +32,7 @@ def load_engine(
     `auto` is transformers on a machine with an NVIDIA GPU, otherwise OpenVINO, and transformers again where OpenVINO
     cannot prove itself. Raises ModelFilesError or EngineError.
     """
+    verify_model_dir(model_dir)
     if kind == "transformers" or (kind == "auto" and _has_gpu()):
         return _load_transformers(model_dir, max_streams, kv_cache_mib, threads)
 

@@ -17,6 +17,7 @@ Frames are JSON lines over a socket pair:
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
 import socket
@@ -178,6 +179,8 @@ def main() -> None:
             serve(connection, json.loads(sys.argv[2]))
         except (BrokenPipeError, ConnectionResetError):
             pass  # the worker is gone
+    # Unfinished requests die with the process; OpenVINO's destructors would complain about them at length.
+    os._exit(0)
 
 
 if __name__ == "__main__":
