@@ -1,0 +1,458 @@
+/**
+ * The chat as the page shows it: joins the conversation, the outbox and the connection, and reacts to the visitor.
+ *
+ * What the frames mean is decided in `conversation.ts`, what is sent when in `outbox.ts`; here are only effects.
+ */
+import type { Storage } from "../shared/storage";
+import {
+  clientFrames,
+  PROTOCOL,
+  type ChatInfo,
+  type ClientFrame,
+  type ConversationSummary,
+  type Frame,
+  type Rating,
+  type ServerFrame,
+} from "../shared/protocol";
+import type { Api } from "./api";
+import type { Connect, Connection } from "./connection";
+import * as thread from "./conversation";
+import * as drafts from "./drafts";
+import * as outbox from "./outbox";
+import { strings } from "./strings";
+
+export type Link = "connecting" | "connected" | "reconnecting" | "offline";
+
+export interface Notice {
+  readonly text: string;
+  readonly reload?: boolean;
+}
+
+export interface Surroundings {
+  api: Api;
+  connect: Connect;
+  storage: Storage;
+  /** Milliseconds that only grow between reloads as a clock does. */
+  now(): number;
+  /** 1–64 of `[A-Za-z0-9_-]`, never the same twice. */
+  newId(): string;
+  /** False where the browser knows that it has no network. */
+  isOnline(): boolean;
+  /** The conversation named by the page's address, which survives a reload. */
+  address: { read(): string | null; write(conversation: string): void };
+}
+
+/** Failed connections after which the page stops calling it a hiccup. */
+const HICCUPS = 3;
+
+/** A text that is neither accepted nor refused for this long is sent again. */
+const ACCEPT_WITHIN = 10_000;
+
+/** A hole may close by itself while frames are still arriving. */
+const HEAL_WITHIN = 250;
+
+const HELLO_RETRY = 2_000;
+
+export class ChatSession {
+  thread = $state.raw(thread.emptyConversation);
+  outbox = $state.raw<outbox.Outbox>([]);
+  link = $state<Link>("connecting");
+  info = $state.raw<ChatInfo | null>(null);
+  conversations = $state.raw<readonly ConversationSummary[]>([]);
+  draft = $state("");
+  notice = $state.raw<Notice | null>(null);
+  /** Read out once by screen readers. */
+  announcement = $state("");
+  /** A conversation was asked for and is not here yet. */
+  opening = $state(true);
+  loadingEarlier = $state(false);
+  /** Turns that the visitor has asked to stop, or to answer again, without an answer to that so far. */
+  cancelling = $state<string | null>(null);
+  retrying = $state<string | null>(null);
+
+  readonly unsent = $derived(
+    this.outbox.filter((entry) => entry.conversation === this.thread.id || entry.conversation === null),
+  );
+  readonly openTurn = $derived(thread.openTurn(this.thread));
+  readonly latestTurn = $derived(thread.latestTurn(this.thread));
+  readonly answering = $derived(this.openTurn !== undefined || this.retrying !== null);
+
+  #connection: Connection;
+  #around: Surroundings;
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity -- nothing is drawn from it
+  #ratings = new Map<string, { rating: Rating | null; reason?: string }>();
+  #flushTimer: ReturnType<typeof setTimeout> | undefined;
+  #healTimer: ReturnType<typeof setTimeout> | undefined;
+  #helloTimer: ReturnType<typeof setTimeout> | undefined;
+  #askedFor: string | null = null;
+  #wanted: string | null;
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+    this.#wanted = around.address.read();
+    this.outbox = outbox.load(around.storage);
+    this.draft = drafts.readDraft(around.storage, this.#wanted);
+    if (!around.isOnline()) this.link = "offline";
+    this.#connection = around.connect({
+      opened: () => this.#sayHello(),
+      closed: (failures) => this.#lost(failures),
+      received: (frame) => this.#receive(frame),
+      garbled: () => this.#receive({ type: "resync" }),
+    });
+    void this.#loadInfo();
+    void this.refreshConversations();
+  }
+
+  // What the visitor does.
+
+  send(text: string): void {
+    const trimmed = text.trim();
+    if (trimmed === "") return;
+    this.#setOutbox(outbox.add(this.outbox, this.#around.newId(), this.thread.id, trimmed));
+    this.#flush();
+  }
+
+  setDraft(text: string): void {
+    this.draft = text;
+    drafts.writeDraft(this.#around.storage, this.thread.id ?? this.#wanted, text);
+  }
+
+  resend(clientId: string): void {
+    this.#setOutbox(outbox.retry(this.outbox, clientId));
+    this.#flush();
+  }
+
+  discard(clientId: string): void {
+    this.#setOutbox(outbox.remove(this.outbox, clientId));
+  }
+
+  /** Puts an unsent text back into the message box. */
+  edit(clientId: string): void {
+    const entry = this.outbox.find((candidate) => candidate.clientId === clientId);
+    if (entry === undefined) return;
+    this.discard(clientId);
+    this.setDraft(this.draft.trim() === "" ? entry.text : `${entry.text}\n${this.draft}`);
+  }
+
+  stop(): void {
+    const turn = this.openTurn;
+    if (turn === undefined) return;
+    this.cancelling = turn.id;
+    this.#command(clientFrames.cancel(turn.id));
+  }
+
+  retry(): void {
+    const turn = this.latestTurn;
+    if (turn === undefined || !thread.isOver(turn) || this.answering) return;
+    if (this.#command(clientFrames.retry(turn.id))) this.retrying = turn.id;
+  }
+
+  rate(message: string, rating: Rating | null, reason?: string): void {
+    this.thread = thread.rate(this.thread, message, rating);
+    this.#ratings.set(message, { rating, ...(reason ? { reason } : {}) });
+    this.#connection.send(clientFrames.rate(message, rating, reason));
+  }
+
+  handOff(): void {
+    this.#command(clientFrames.handoff());
+  }
+
+  returnToAssistant(): void {
+    this.#command(clientFrames.return());
+  }
+
+  startConversation(): void {
+    if (!this.#command(clientFrames.newConversation())) return;
+    this.#wanted = null;
+    this.opening = true;
+  }
+
+  openConversation(id: string): void {
+    if (id === this.thread.id && !this.opening) return;
+    this.#show(id);
+    this.#connection.send(clientFrames.hello({ conversation: id }));
+  }
+
+  async loadEarlier(): Promise<void> {
+    const { id, hasEarlier, messages } = this.thread;
+    const oldest = messages[0];
+    if (id === null || !hasEarlier || oldest === undefined || this.loadingEarlier) return;
+    this.loadingEarlier = true;
+    try {
+      const earlier = await this.#around.api.earlier(id, oldest.seq);
+      if (this.thread.id === id) this.thread = thread.prependEarlier(this.thread, earlier);
+    } catch {
+      this.notice = { text: strings.earlierFailed };
+    } finally {
+      this.loadingEarlier = false;
+    }
+  }
+
+  async refreshConversations(): Promise<void> {
+    try {
+      this.conversations = await this.#around.api.conversations();
+    } catch {
+      // The list is a convenience: the last one stays, and the next event asks again.
+    }
+  }
+
+  /** The page came back into view or the network returned: what happened meanwhile is asked for. */
+  wake(): void {
+    if (!this.#around.isOnline()) return this.#setOffline();
+    if (this.link === "connected") {
+      this.#sayHello();
+      this.#connection.send(clientFrames.ping());
+    } else this.reconnect();
+  }
+
+  reconnect(): void {
+    this.#connection.reconnect();
+    this.link = "reconnecting";
+    if (this.info === null) void this.#loadInfo();
+  }
+
+  networkLost(): void {
+    this.#setOffline();
+  }
+
+  dismissNotice(): void {
+    this.notice = null;
+  }
+
+  close(): void {
+    clearTimeout(this.#flushTimer);
+    clearTimeout(this.#healTimer);
+    clearTimeout(this.#helloTimer);
+    this.#connection.close();
+  }
+
+  // What the connection does.
+
+  #sayHello(): void {
+    clearTimeout(this.#helloTimer);
+    const resume = thread.resumeFrom(this.thread);
+    this.#connection.send(
+      clientFrames.hello(resume ?? (this.#wanted === null ? undefined : { conversation: this.#wanted })),
+    );
+  }
+
+  #lost(failures: number): void {
+    clearTimeout(this.#flushTimer);
+    this.#setOutbox(outbox.requeue(this.outbox));
+    this.#askedFor = null;
+    this.retrying = null;
+    if (!this.#around.isOnline() || failures > HICCUPS) this.#setOffline();
+    else if (this.link === "connected") this.link = "reconnecting";
+  }
+
+  #setOffline(): void {
+    this.link = "offline";
+  }
+
+  #receive(frame: ServerFrame): void {
+    const before = this.thread;
+    if (!this.#isElsewhere(frame)) {
+      this.thread = thread.apply(before, frame);
+      this.#announce(frame, before);
+    }
+    switch (frame.type) {
+      case "ready":
+        if (frame.conversation === this.thread.id) this.#opened(frame, before.id);
+        break;
+      case "message.accepted":
+        this.#setOutbox(outbox.remove(this.outbox, frame.client_id));
+        this.#flush();
+        void this.refreshConversations();
+        break;
+      case "message.rated":
+        this.#ratings.delete(frame.message);
+        break;
+      case "conversation.updated":
+      case "reply.finished":
+        void this.refreshConversations();
+        break;
+      case "error":
+        this.#refused(frame);
+        break;
+    }
+    if (this.retrying !== null && this.latestTurn?.id !== this.retrying) this.retrying = null;
+    if (this.cancelling !== null && this.openTurn?.id !== this.cancelling) this.cancelling = null;
+    this.#heal();
+  }
+
+  /** Between asking for another conversation and its `ready`, frames still belong to the one that was left. */
+  #isElsewhere(frame: ServerFrame): boolean {
+    if (!this.opening) return false;
+    if (frame.type !== "ready") return true;
+    return this.#wanted !== null && this.#wanted === this.thread.id && frame.conversation !== this.#wanted;
+  }
+
+  #opened(frame: Frame<"ready">, previous: string | null): void {
+    if (frame.protocol !== PROTOCOL) this.notice = { text: strings.outdated, reload: true };
+    const switched = this.opening;
+    this.link = "connected";
+    this.opening = false;
+    this.retrying = null;
+    this.#askedFor = null;
+    this.#around.address.write(frame.conversation);
+    if (switched) this.#takeDraft(frame.conversation, previous);
+    this.#wanted = frame.conversation;
+
+    const received = this.thread.messages.map((message) => message.client_id);
+    const left = this.outbox.filter((entry) => !received.includes(entry.clientId));
+    this.#setOutbox(outbox.adopt(left, frame.conversation));
+    this.#flush();
+
+    for (const [message, { rating, reason }] of this.#ratings) {
+      if (!this.thread.messages.some(({ id }) => id === message)) continue;
+      this.thread = thread.rate(this.thread, message, rating);
+      this.#connection.send(clientFrames.rate(message, rating, reason));
+    }
+    if (this.cancelling !== null && this.openTurn?.id === this.cancelling) {
+      this.#connection.send(clientFrames.cancel(this.cancelling));
+    }
+    void this.refreshConversations();
+  }
+
+  /** Shows the draft of the conversation; what was typed before it had a name moves along. */
+  #takeDraft(conversation: string, previous: string | null): void {
+    const { storage } = this.#around;
+    const kept = drafts.readDraft(storage, conversation);
+    if (previous !== null) {
+      if (previous !== conversation) this.draft = kept;
+      return;
+    }
+    drafts.writeDraft(storage, this.#wanted, "");
+    this.draft ||= kept;
+    drafts.writeDraft(storage, conversation, this.draft);
+  }
+
+  #refused(frame: Frame<"error">): void {
+    const { client_id, code, detail } = frame;
+    if (client_id) {
+      this.#setOutbox(
+        outbox.refuse(
+          this.outbox,
+          client_id,
+          { code, detail, retry_after: frame.retry_after ?? null },
+          this.#around.now(),
+        ),
+      );
+      this.#flush();
+      return;
+    }
+    this.retrying = null;
+    this.cancelling = null;
+    switch (code) {
+      case "not_found":
+        if (!this.opening) break;
+        this.#wanted = null;
+        this.thread = thread.emptyConversation;
+        this.notice = { text: strings.notFound };
+        this.#sayHello();
+        return;
+      case "protocol":
+        this.notice = { text: strings.outdated, reload: true };
+        return;
+      case "hello_required":
+        this.#sayHello();
+        return;
+      case "conflict":
+        // What the visitor saw was not the latest state any more.
+        this.#sayHello();
+        return;
+      case "rate_limited":
+      case "busy":
+      case "unavailable":
+        if (!this.opening && this.link === "connected") break;
+        this.notice = { text: strings.tryLater };
+        clearTimeout(this.#helloTimer);
+        this.#helloTimer = setTimeout(
+          () => this.#sayHello(),
+          Math.max(HELLO_RETRY, (frame.retry_after ?? 0) * 1_000),
+        );
+        return;
+    }
+    this.opening = false;
+    this.notice = { text: detail };
+  }
+
+  #announce(frame: ServerFrame, before: thread.ConversationState): void {
+    if (frame.type === "turn.failed") this.announcement = frame.detail;
+    if (frame.type !== "reply.finished" && frame.type !== "message.posted") return;
+    const { message } = frame;
+    if (before.messages.some(({ id }) => id === message.id)) return;
+    if (message.role === "bot") this.announcement = strings.replied(message.text);
+    else this.announcement = message.role === "agent" ? strings.agentSaid(message.text) : message.text;
+  }
+
+  // Effects.
+
+  /** Sends, or says that nothing can be done without a connection. */
+  #command(frame: ClientFrame): boolean {
+    if (this.link === "connected" && this.#connection.send(frame)) return true;
+    this.notice = { text: strings.willNeedConnection };
+    return false;
+  }
+
+  #show(id: string): void {
+    this.#wanted = id;
+    this.thread = { ...thread.emptyConversation, id };
+    this.opening = true;
+    this.cancelling = null;
+    this.retrying = null;
+    this.notice = null;
+    this.draft = drafts.readDraft(this.#around.storage, id);
+    this.#around.address.write(id);
+  }
+
+  #setOutbox(next: outbox.Outbox): void {
+    outbox.save(this.#around.storage, this.outbox, next, this.#around.now());
+    this.outbox = next;
+  }
+
+  #flush(): void {
+    clearTimeout(this.#flushTimer);
+    const conversation = this.thread.id;
+    if (this.link !== "connected" || this.opening || conversation === null) return;
+    const step = outbox.next(this.outbox, conversation, this.#around.now());
+    if (step === null) return;
+    if ("wait" in step) {
+      this.#flushTimer = setTimeout(() => this.#flush(), step.wait);
+      return;
+    }
+    if (!this.#connection.send(clientFrames.send(step.send.clientId, step.send.text))) return;
+    this.#setOutbox(outbox.markSending(this.outbox, step.send.clientId));
+    this.#flushTimer = setTimeout(() => {
+      this.#setOutbox(outbox.requeue(this.outbox));
+      this.#connection.send(clientFrames.ping());
+      this.#flush();
+    }, ACCEPT_WITHIN);
+  }
+
+  /** Asks once for each hole; where the answer does not fill it, asking again would not either. */
+  #heal(): void {
+    clearTimeout(this.#healTimer);
+    const gap = thread.gapOf(this.thread);
+    if (gap === null) {
+      this.#askedFor = null;
+      return;
+    }
+    if (gap.key === this.#askedFor) return;
+    this.#healTimer = setTimeout(
+      () => {
+        this.#askedFor = gap.key;
+        this.#connection.send(clientFrames.hello(gap.resume));
+      },
+      gap.key === "stale" ? 0 : HEAL_WITHIN,
+    );
+  }
+
+  async #loadInfo(): Promise<void> {
+    try {
+      this.info = await this.#around.api.chat();
+    } catch {
+      // Without it the page has no greeting and no starters, and works all the same.
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { svelteTesting } from "@testing-library/svelte/vite";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  base: "/static/",
+  plugins: [svelte(), svelteTesting()],
+  build: {
+    outDir: "dist",
+    manifest: "manifest.json",
+    // The page's content policy has no `unsafe-inline`: nothing may be turned into a data: script or inlined style.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rollupOptions: {
+      input: { chat: "src/chat/main.ts" },
+    },
+  },
+  server: {
+    // django-vite points the page at this origin in development.
+    origin: "http://localhost:5173",
+    cors: { origin: /^http:\/\/(localhost|127\.0\.0\.1)(:\d+)?$/ },
+  },
+  test: {
+    environment: "jsdom",
+    include: ["tests/**/*.test.ts"],
+    setupFiles: ["tests/setup.ts"],
+    restoreMocks: true,
+  },
+});
