@@ -198,6 +198,8 @@ if _database["ENGINE"].endswith("sqlite3"):
         # synchronous=FULL: an accepted message survives a power cut, which is what "accepted" promises.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000;",
     }
+    # A file, not memory: threads of a test must contend for it as processes do.
+    _database["TEST"] = {"NAME": VAR_DIR / "test.sqlite3"}
 else:
     _database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 10}}
 
@@ -302,13 +304,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "structured": {
-            "()": "structlog.stdlib.ProcessorFormatter",
-            "processor": f"chatbot.operations.logs.{'render_json' if LOG_JSON else 'render_line'}",
-            "foreign_pre_chain": [],
-        },
+        "line": {"()": "chatbot.operations.logs.LineFormatter"},
+        "json": {"()": "chatbot.operations.logs.JsonFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json" if LOG_JSON else "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.channels.server": {"level": "WARNING"},
