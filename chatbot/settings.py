@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+environ.Env.read_env(env.str("ENV_FILE", default="") or BASE_DIR / ".env")
 
 # --- Where the running system writes ------------------------------------------------------------
 
@@ -22,7 +22,8 @@ VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
 MODELS_DIR = VAR_DIR / "models"
 RELEASES_DIR = VAR_DIR / "releases"
 MEDIA_ROOT = VAR_DIR / "media"
-for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, MEDIA_ROOT):
+STATIC_ROOT = VAR_DIR / "static"
+for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, MEDIA_ROOT, STATIC_ROOT):
     _directory.mkdir(parents=True, exist_ok=True)
 
 
@@ -87,7 +88,6 @@ CSRF_TRUSTED_ORIGINS = list(ALLOWED_ORIGINS)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if PRODUCTION else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SECURE_HSTS_PRELOAD = PRODUCTION
@@ -144,6 +144,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "chatbot.operations.probes.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -209,7 +210,6 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
 FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
 STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
 # Compressed, not re-hashed: Vite has named its assets by content already.
