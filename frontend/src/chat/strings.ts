@@ -80,7 +80,7 @@ export const strings = {
 
   composerLabel: "Your message",
   composerPlaceholder: "Ask a question…",
-  composerWaiting: "Add details for the person who will answer…",
+  composerWaiting: "Add details…",
   send: "Send",
   stop: "Stop",
   stopping: "Stopping…",
