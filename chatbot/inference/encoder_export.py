@@ -54,7 +54,10 @@ def export_encoder(model_dir: Path) -> None:
             return torch.nn.functional.normalize(features["sentence_embedding"], dim=-1)
 
     # A batch of two with padding, so that no axis and no branch is taken for a constant.
-    example = {"input_ids": torch.tensor([[1, 2, 3, 4], [1, 2, 0, 0]]), "attention_mask": torch.tensor([[1] * 4, [1, 1, 0, 0]])}
+    example = {
+        "input_ids": torch.tensor([[1, 2, 3, 4], [1, 2, 0, 0]]),
+        "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]),
+    }
     graph = Graph()
     graph.add_module("model", model)
     with torch.no_grad():
