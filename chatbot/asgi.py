@@ -14,12 +14,13 @@ http_application = get_asgi_application()
 # Imported once Django's apps are loaded, which get_asgi_application does.
 from chatbot.conversations.consumers import ChatConsumer  # noqa: E402
 from chatbot.conversations.handshake import ExactOriginMiddleware, VisitorMiddleware  # noqa: E402
+from chatbot.operations.metrics import count_sockets  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": http_application,
         "websocket": ExactOriginMiddleware(
-            VisitorMiddleware(URLRouter([path("ws/chat/", ChatConsumer.as_asgi())])),  # type: ignore[arg-type]
+            VisitorMiddleware(count_sockets(URLRouter([path("ws/chat/", ChatConsumer.as_asgi())]))),  # type: ignore[arg-type]
         ),
     }
 )

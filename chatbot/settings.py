@@ -202,7 +202,8 @@ if _database["ENGINE"].endswith("sqlite3"):
     # A file, not memory: threads of a test must contend for it as processes do.
     _database["TEST"] = {"NAME": VAR_DIR / "test.sqlite3"}
 else:
-    _database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=16), "timeout": 10}}
+    _pool_size = env.int("DATABASE_POOL_SIZE", default=16)
+    _database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": _pool_size, "timeout": 10}}
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

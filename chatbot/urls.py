@@ -12,7 +12,6 @@ admin.site.index_title = "Support desk"
 urlpatterns = [
     path("", include("chatbot.conversations.urls")),
     path("", include("chatbot.knowledge.urls")),
-    path("", include("chatbot.operations.urls")),
     path("dashboard/", include("chatbot.dashboard.urls")),
     path("admin/", admin.site.urls),
 ]

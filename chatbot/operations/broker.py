@@ -16,6 +16,7 @@ from chatbot.operations.processes import kill_group, leashed
 # Deltas of running replies and nudges: a few MiB in practice. Past the bound writes are refused, which the database
 # makes good, instead of the machine running out of memory.
 MAX_MEMORY = "256mb"
+LOG_FILE = "broker.log"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
 
@@ -88,7 +89,10 @@ class EmbeddedBroker:
 
     def __enter__(self) -> Self:
         command = broker_command(socket=self.socket, data_dir=self._data_dir)
-        self._process = subprocess.Popen(leashed(command), stdin=subprocess.DEVNULL, start_new_session=True)
+        with (self._data_dir / LOG_FILE).open("ab") as log:
+            self._process = subprocess.Popen(
+                leashed(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         wait_until_ready(socket=self.socket, pid=self.pid)
         return self
 

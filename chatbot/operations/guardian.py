@@ -1,7 +1,7 @@
 """Kills whole process groups when the supervisor vanishes: `python -I -S guardian.py < PIPE`.
 
-The pipe's other end is held by the supervisor alone. It writes `+GROUP` when it starts a process group and `-GROUP` when it
-has seen its end; when the pipe closes, whatever is left is killed. This reaches grandchildren, which no
+The pipe's other end is held by the supervisor alone. It writes `+GROUP` when it starts a process group and `-GROUP`
+when it has seen its end; when the pipe closes, whatever is left is killed. This reaches grandchildren, which no
 parent-death signal of the kernel's does: it is cleared by fork.
 """
 

@@ -63,7 +63,9 @@ def check_port_is_free(host: str, port: int) -> None:
             probe.bind(address)
             probe.listen(1)
         except PermissionError as error:
-            raise StartupError(f"This user may not listen on port {port}. Choose one above 1023 with PORT=8000.") from error
+            raise StartupError(
+                f"This user may not listen on port {port}. Choose one above 1023 with PORT=8000."
+            ) from error
         except OSError as error:
             holder = _port_holder(port)
             if holder is None:

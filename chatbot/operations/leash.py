@@ -1,7 +1,8 @@
 """Runs a command that dies with its parent: `python -I -S leash.py PARENT_PID COMMAND [ARGUMENT ...]`.
 
-The kernel sends the signal when the *thread* that started this process ends, so start it from a thread that lives as long
-as the program: the main one. A script of its own, because running Python between fork and exec is unsafe once threads exist.
+The kernel sends the signal when the *thread* that started this process ends, so start it from a thread that lives as
+long as the program: the main one. A script of its own, because running Python between fork and exec is unsafe once
+threads exist.
 """
 
 from __future__ import annotations

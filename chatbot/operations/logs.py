@@ -1,7 +1,7 @@
 """How a log record becomes one line.
 
-Whatever reaches a log may have been written by a stranger, so every character that could end the line or steer a terminal is
-escaped, and a traceback is folded into the line it belongs to. Customers' texts are never logged.
+Whatever reaches a log may have been written by a stranger, so every character that could end the line or steer a
+terminal is escaped, and a traceback is folded into the line it belongs to. Customers' texts are never logged.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import MutableMapping
-from typing import Any
 
 from django.conf import settings
 
@@ -22,8 +20,6 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 _COLORS = {"WARNING": "33", "ERROR": "31", "CRITICAL": "1;31", "DEBUG": "2"}
 # The innermost frames say what happened; the outermost ones are the same for every request.
 MAX_FRAMES = 6
-
-EventDict = MutableMapping[str, Any]
 
 
 def escape(text: str) -> str:
@@ -42,32 +38,34 @@ def describe_exception(error: BaseException) -> str:
     return f"{named} [{trail}]" if trail else named
 
 
-def render_line(logger: Any, name: str, event: EventDict) -> str:
-    """For people: `12:00:00.123 INFO  chatbot.conversations.sweeper swept: 1 requeued`."""
-    record: logging.LogRecord = event["_record"]
-    clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-    line = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {record.name} {escape(str(event['event']))}"
-    error = _exception(record)
-    if error is not None:
-        line += f" | {escape(describe_exception(error))}"
-    return paint_level(line, record.levelname) if _terminal_shows_colors() else line
+class LineFormatter(logging.Formatter):
+    """For people: `12:00:00.123 INFO    chatbot.conversations.sweeper swept: 1 requeued`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        line = f"{clock}.{int(record.msecs):03d} {record.levelname:<7} {record.name} {escape(record.getMessage())}"
+        error = _exception(record)
+        if error is not None:
+            line += f" | {escape(describe_exception(error))}"
+        return paint_level(line, record.levelname) if _terminal_shows_colors() else line
 
 
-def render_json(logger: Any, name: str, event: EventDict) -> str:
+class JsonFormatter(logging.Formatter):
     """For machines: one JSON object a line, times in UTC."""
-    record: logging.LogRecord = event["_record"]
-    clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    fields = {
-        "time": f"{clock}.{int(record.msecs):03d}Z",
-        "level": record.levelname.lower(),
-        "logger": record.name,
-        "event": escape(str(event["event"])),
-        "process": record.process,
-    }
-    error = _exception(record)
-    if error is not None:
-        fields["exception"] = escape(describe_exception(error))
-    return json.dumps(fields)
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        fields = {
+            "time": f"{clock}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": escape(record.getMessage()),
+            "process": record.process,
+        }
+        error = _exception(record)
+        if error is not None:
+            fields["exception"] = escape(describe_exception(error))
+        return json.dumps(fields)
 
 
 def paint_level(line: str, level: str) -> str:

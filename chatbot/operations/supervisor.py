@@ -1,7 +1,7 @@
 """Keeps a set of processes running: starts, watches, restarts and ends them, and prefixes what they log.
 
-Every process leads a group of its own, so a Ctrl-C in the terminal reaches the supervisor alone, and ending a process takes
-its grandchildren with it. A leash (the kernel) and a guardian (a process) end them all if the supervisor is killed.
+Every process leads a group of its own, so a Ctrl-C in the terminal reaches the supervisor alone, and ending a process
+takes its grandchildren with it. A leash (the kernel) and a guardian (a process) end all if the supervisor is killed.
 """
 
 from __future__ import annotations
@@ -86,16 +86,25 @@ class Supervisor:
         process = self._managed[name].process
         return process.pid if process is not None and process.returncode is None else None
 
-    async def run_once(self, spec: ProcessSpec) -> int:
-        """Run a process to its end, without restarting it. Returns its exit code, negative for a signal."""
-        process, output = await self._spawn(spec)
-        managed = self._managed[spec.name] = _Managed(spec, process)
+    def names(self) -> list[str]:
+        """Everything that was started, in that order."""
+        return list(self._managed)
+
+    async def run_once(self, spec: ProcessSpec, *, inherit_output: bool = False) -> int:
+        """Run a process to its end, without restarting it. Returns its exit code, negative for a signal.
+
+        With `inherit_output` it writes to our own terminal. Cancelling this call kills the process.
+        """
+        if inherit_output:
+            process, output = await self._spawn_process(spec, None), None
+        else:
+            process, output = await self._spawn(spec)
         try:
             return await process.wait()
         finally:
             self._bury(process)
-            await output
-            del self._managed[managed.spec.name]
+            if output is not None:
+                await output
 
     async def stop(self, names: Sequence[str] | None = None) -> None:
         """End the named processes, or all: SIGTERM, then SIGKILL for what is left after the time of grace."""
@@ -151,22 +160,26 @@ class Supervisor:
         # A pipe of our own: asyncio's would make wait() hang for as long as a grandchild holds the other end.
         read_end, write_end = os.pipe()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *leashed(spec.command),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
-                cwd=self._directory,
-                env={**os.environ, **spec.environment},
-                start_new_session=True,
-            )
+            process = await self._spawn_process(spec, write_end)
         except BaseException:
             os.close(read_end)
             raise
         finally:
             os.close(write_end)
-        self._guardian.watch(process.pid)
         return process, asyncio.create_task(self._copy_output(spec.name, read_end))
+
+    async def _spawn_process(self, spec: ProcessSpec, output: int | None) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *leashed(spec.command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=self._directory,
+            env={**os.environ, **spec.environment},
+            start_new_session=True,
+        )
+        self._guardian.watch(process.pid)
+        return process
 
     def _bury(self, process: asyncio.subprocess.Process) -> None:
         """A dead process may have left grandchildren, which would hold its socket, its memory and its output."""

@@ -1,0 +1,4 @@
+"""The demo shop."""
+
+
+def seed_demo() -> None: ...
