@@ -1,19 +1,32 @@
-"""Builds the prompt of a reply: the fixed parts first, so that the engine's prefix cache hits.
+"""Builds the prompt of a reply, what changes least first, so that the engine's prefix cache hits.
 
-    system message:  system text, the intent's guidance, the passages
-    then:            the recent turns within the token budget, ending with the customer's message
+    system message   system text, the intent's guidance
+    two examples     how to answer from a help article (only where there are passages)
+    earlier turns    the recent ones within the token budget
+    last message     the passages, then the customer's question
 
 The chat template is rendered around placeholders, and what customers and authors wrote is put between its pieces as
 ids that cannot be special tokens. No text can close the template. Pure: no torch, no Django, no clock, no files.
+
+The wording was chosen by reading greedy answers of SmolLM2-135M to ten customer questions over seven articles:
+
+- passages in the system message, four wordings of it: 3 answers rested on the article;
+- passages in the last message, without examples: 4, most of the others "I'm sorry for the confusion";
+- the same with two examples: 8. A third one that declines makes it decline nearly everything; examples from the
+  shop's own world leak into answers as if they were true, so these come from a museum;
+- a repetition penalty of 1.1 forbids the very words that the answer should repeat: it invents prices.
+
+One passage serves this model better than two, which it mixes up. Guidance hardly moves it; larger models follow it.
 
 What happens where there is too much (never an error):
 
 1. The customer's last message keeps at most half of the budget; a longer one loses its middle, since people put the
    matter at the beginning and the question at the end.
 2. System text and guidance come next, cut at the end where they would take more than half of what is left.
-3. Passages follow in the order given while they fit into three quarters of what is left; the first one that does not
+3. The examples follow if they fit into half of what is left; otherwise they are left out.
+4. Passages follow in the order given while they fit into three quarters of what is left; the first one that does not
    fit is cut at the end if at least 48 tokens of it remain, and the others are dropped.
-4. Earlier turns fill the rest, newest first, each whole or not at all.
+5. Earlier turns fill the rest, newest first, each whole or not at all.
 """
 
 from __future__ import annotations
@@ -24,15 +37,15 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Ids = tuple[int, ...]
+Turn = tuple[str, Ids]
 
-# Chosen by trying SmolLM2-135M on the demo shop; see the log of experiments in docs/log.md. A model of this size
-# follows a short order about what to copy from better than a list of prohibitions.
 SYSTEM_TEMPLATE = (
     "You are the customer service assistant of {shop}. "
-    "Answer the customer's question in one to three short sentences, using only the facts in the help text below. "
-    "If the help text does not answer it, say that you do not know and offer to connect the customer with a person."
+    "Answer in one to three short sentences with facts from the help article. "
+    "If it does not answer the question, say that you do not know."
 )
-_PASSAGES_HEADING = "Help text:"
+_ARTICLE = "Help article:"
+_QUESTION = "Question:"
 # Less than this of a passage says too little to be worth its tokens.
 _SMALLEST_PASSAGE = 48
 # Private-use characters that no chat template contains.
@@ -54,6 +67,39 @@ class GroundingPassage:
 
     title: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A demonstration of how to answer from a passage."""
+
+    passage: GroundingPassage
+    question: str
+    answer: str
+
+
+EXAMPLES = (
+    Example(
+        GroundingPassage(
+            "Opening hours",
+            "The museum is open Tuesday to Sunday from 10:00 to 18:00. "
+            "On the first Friday of the month it stays open until 21:00.",
+        ),
+        "are you open on monday?",
+        "No, the museum is open Tuesday to Sunday from 10:00 to 18:00. "
+        "On the first Friday of the month it stays open until 21:00.",
+    ),
+    Example(
+        GroundingPassage(
+            "Borrowing an audio guide",
+            "Audio guides are free for members. "
+            "Go to the front desk, leave an ID card and bring the guide back before closing time.",
+        ),
+        "how do i get an audio guide",
+        "Go to the front desk, leave an ID card and bring the guide back before closing time. "
+        "Audio guides are free for members.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +131,26 @@ class PromptTokenizer(Protocol):
 class PromptBuilder:
     """Builds prompts of at most `context_tokens - reserve` ids; `reserve` is left for the answer."""
 
-    def __init__(self, tokenizer: PromptTokenizer, context_tokens: int = 2048, reserve: int = 256) -> None:
+    def __init__(
+        self,
+        tokenizer: PromptTokenizer,
+        context_tokens: int = 2048,
+        reserve: int = 256,
+        examples: Sequence[Example] = EXAMPLES,
+    ) -> None:
         self._tokenizer = tokenizer
         self._budget = context_tokens - reserve
         self._system_role = self._accepts_system_role()
-        # What the template itself costs, with room for two more pieces' worth of rounding.
-        empty = len(self._wrap((), [("user", ())]))
-        self._turn_cost = max(1, len(self._wrap((), [("user", ()), ("assistant", ()), ("user", ())])) - empty) // 2 + 1
-        self._frame_cost = empty
-        if self._budget < 2 * self._frame_cost + 16:
+        frame = len(self._wrap((), [("user", ())]))
+        self._frame_cost = frame
+        # What the template puts around one more turn, rounded up.
+        self._turn_cost = (len(self._wrap((), [("user", ()), ("assistant", ()), ("user", ())])) - frame) // 2 + 1
+        if self._budget < 2 * frame + 16:
             raise ValueError(f"context_tokens={context_tokens} with reserve={reserve} leaves no room for a prompt")
+        self._examples: list[Turn] = []
+        for example in examples:
+            self._examples.append(("user", self._ground(example.passage) + self._ask(self._encode(example.question))))
+            self._examples.append(("assistant", self._encode(example.answer)))
 
     def build(
         self, *, system: str, guidance: str, passages: Sequence[GroundingPassage], turns: Sequence[Utterance]
@@ -105,38 +161,52 @@ class PromptBuilder:
         room = self._budget - self._frame_cost
         question = _without_middle(self._encode(turns[-1].text), room // 2)
         room -= len(question)
-        instructions = self._encode("\n\n".join(part for part in (system.strip(), guidance.strip()) if part))
-        instructions = instructions[: room // 2]
-        room -= len(instructions)
+        head = self._encode("\n\n".join(part for part in (system.strip(), guidance.strip()) if part))[: room // 2]
+        room -= len(head)
+        examples = self._fit_examples(room // 2) if passages else []
+        room -= self._cost(examples)
         grounding, kept_passages = self._fit_passages(passages, room * 3 // 4)
-        room -= len(grounding)
+        if kept_passages:
+            question = grounding + self._ask(question)
+        room -= len(grounding) + len(self._ask(()))
         history = self._fit_turns(turns[:-1], room)
 
-        head = instructions + grounding
-        ids = self._wrap(head, [*history, ("user", question)])
-        while len(ids) > self._budget and history:  # a template whose cost depends on more than the number of turns
-            history = _from_first_question(history[1:])
-            ids = self._wrap(head, [*history, ("user", question)])
+        ids = self._wrap(head, [*examples, *history, ("user", question)])
+        while len(ids) > self._budget and (history or examples):  # a template with an unusual cost for each turn
+            history, examples = _from_first_question(history[1:]), examples if history else []
+            ids = self._wrap(head, [*examples, *history, ("user", question)])
         return Prompt(
             token_ids=ids,
             dropped_turns=len(turns) - 1 - len(history),
             dropped_passages=len(passages) - kept_passages,
         )
 
+    def _fit_examples(self, room: int) -> list[Turn]:
+        return self._examples if self._cost(self._examples) <= room else []
+
+    def _cost(self, turns: Sequence[Turn]) -> int:
+        return sum(len(ids) + self._turn_cost for _, ids in turns)
+
     def _fit_passages(self, passages: Sequence[GroundingPassage], room: int) -> tuple[Ids, int]:
         ids: Ids = ()
         for kept, passage in enumerate(passages):
-            heading = f"\n\n{_PASSAGES_HEADING}" if kept == 0 else ""
-            title = f"{passage.title.strip()}: " if passage.title.strip() else ""
-            piece = tuple(self._tokenizer.encode_text(f"{heading}\n{title}{passage.text.strip()}"))
+            piece = self._ground(passage, first=kept == 0)
             left = room - len(ids)
             if len(piece) > left:
                 return (ids + piece[:left], kept + 1) if left >= _SMALLEST_PASSAGE else (ids, kept)
             ids += piece
         return ids, len(passages)
 
-    def _fit_turns(self, turns: Sequence[Utterance], room: int) -> list[tuple[str, Ids]]:
-        history: list[tuple[str, Ids]] = []
+    def _ground(self, passage: GroundingPassage, *, first: bool = True) -> Ids:
+        title = f"{passage.title.strip()}: " if passage.title.strip() else ""
+        opening = f"{_ARTICLE} " if first else "\n"
+        return tuple(self._tokenizer.encode_text(f"{opening}{title}{passage.text.strip()}"))
+
+    def _ask(self, question: Ids) -> Ids:
+        return tuple(self._tokenizer.encode_text(f"\n\n{_QUESTION} ")) + question
+
+    def _fit_turns(self, turns: Sequence[Utterance], room: int) -> list[Turn]:
+        history: list[Turn] = []
         for turn in reversed(turns):
             ids = self._encode(turn.text)
             room -= len(ids) + self._turn_cost
@@ -148,7 +218,7 @@ class PromptBuilder:
     def _encode(self, text: str) -> Ids:
         return tuple(self._tokenizer.encode_text(text.strip()))
 
-    def _wrap(self, head: Ids, turns: Sequence[tuple[str, Ids]]) -> Ids:
+    def _wrap(self, head: Ids, turns: Sequence[Turn]) -> Ids:
         """The template's ids with the given data between them."""
         data: list[Ids] = []
         messages: list[dict[str, str]] = []
@@ -183,7 +253,7 @@ class PromptBuilder:
             return False
 
 
-def _from_first_question(history: list[tuple[str, Ids]]) -> list[tuple[str, Ids]]:
+def _from_first_question(history: list[Turn]) -> list[Turn]:
     """Without leading answers whose question was dropped: most templates insist that the user begins."""
     first = next((index for index, (role, _) in enumerate(history) if role == "user"), len(history))
     return history[first:]

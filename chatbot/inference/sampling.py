@@ -21,8 +21,8 @@ class SamplingParams:
     # Greedy: a 135M model wanders off the passage as soon as it is allowed to sample.
     temperature: float = 0.0
     top_p: float = 1.0
-    # Breaks the loops that small models fall into when greedy, without forbidding words of the passage.
-    repetition_penalty: float = 1.05
+    # Off: it would penalise the words of the passage, which are the ones that a faithful answer repeats.
+    repetition_penalty: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int | None = None
     deadline_s: float = 60.0
