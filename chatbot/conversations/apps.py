@@ -5,3 +5,10 @@ from django.apps import AppConfig
 
 class ConversationsConfig(AppConfig):
     name = "chatbot.conversations"
+
+    def ready(self) -> None:
+        from auditlog.registry import auditlog
+
+        from chatbot.conversations.models import Review
+
+        auditlog.register(Review)

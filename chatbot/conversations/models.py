@@ -54,6 +54,7 @@ class Conversation(models.Model):
     class Meta:
         ordering = ["-updated_at"]
         indexes = [models.Index(fields=["visitor", "-updated_at"], name="conversation_of_visitor")]
+        permissions = [("export_conversation", "Can export conversations")]
 
     def __str__(self) -> str:
         return self.title or f"Conversation {str(self.id)[:8]}"

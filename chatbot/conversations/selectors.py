@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from redis.exceptions import RedisError
 
 from chatbot.conversations import events
@@ -23,6 +25,10 @@ CATCH_UP_LIMIT = 500
 # A rating or a turn's state may have changed on messages that the browser already has; those it can act on are recent.
 REFRESHED_TAIL = 20
 EARLIER_PAGE = 50
+# What a search takes for the start of a conversation's id; anything shorter is as likely a number that someone wrote.
+ID_PREFIX = re.compile(r"[0-9a-fA-F]{8}[0-9a-fA-F-]{0,28}")
+# Each word costs a scan of the messages; a pasted letter must not cost a hundred.
+SEARCHED_WORDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +231,31 @@ def queued_count() -> int:
     return Turn.objects.filter(status=Turn.Status.QUEUED).count()
 
 
-def transcript(conversation: Conversation) -> list[tuple[Message, Turn | None]]:
-    """Every message with the turn that explains it: a bot message's own, a customer message's latest."""
-    messages = _with_turns(conversation.messages.select_related("author")).select_related(
-        "turn__classifier", "turn__generator"
+def with_overview(conversations: QuerySet[Conversation]) -> QuerySet[Conversation]:
+    """Each conversation with `latest_intent`, `lowest_confidence`, `thumbs_up` and `thumbs_down`, in the same query."""
+    turns = Turn.objects.filter(conversation=OuterRef("pk"))
+    latest = turns.filter(intent__isnull=False).order_by("-number")
+    lowest = turns.order_by().values("conversation").annotate(lowest=Min("confidence"))
+    return conversations.annotate(
+        latest_intent_id=Subquery(latest.values("intent_id")[:1]),
+        latest_intent=Subquery(latest.values("intent__name")[:1]),
+        lowest_confidence=Subquery(lowest.values("lowest")),
+        thumbs_up=_count_of_rating(Message.Rating.UP),
+        thumbs_down=_count_of_rating(Message.Rating.DOWN),
     )
-    latest = {turn.message_id: turn for turn in conversation.turns.select_related("intent").order_by("number")}
-    return [
-        (message, latest.get(message.id) if message.role == Message.Role.CUSTOMER else message.turn)
-        for message in messages.order_by("seq")
-    ]
+
+
+def _count_of_rating(rating: Message.Rating) -> Coalesce:
+    rated = Message.objects.filter(conversation=OuterRef("pk"), rating=rating).order_by()
+    return Coalesce(Subquery(rated.values("conversation").annotate(count=Count("pk")).values("count")), 0)
+
+
+def mentioning(conversations: QuerySet[Conversation], words: str) -> QuerySet[Conversation]:
+    """The conversations in which every word is found: in a message, the visitor's external id, or the start of its id."""
+    for word in words.split()[:SEARCHED_WORDS]:
+        found = Q(Exists(Message.objects.filter(conversation=OuterRef("pk"), text__icontains=word)))
+        found |= Q(visitor__external_id__icontains=word)
+        if ID_PREFIX.fullmatch(word):
+            found |= Q(pk__istartswith=word)
+        conversations = conversations.filter(found)
+    return conversations
