@@ -329,6 +329,36 @@ describe("a retry", () => {
     expect(latestTurn(state)?.id).toBe("t3");
     expect(openTurn(state)?.id).toBe("t2");
   });
+
+  it("makes what is still said about the turn before it meaningless", () => {
+    const replaced = play([
+      ready([
+        message(1, "customer", { turn: { id: "t2", status: "failed", detail: "Sorry." } }),
+        message(2, "bot", { turn: { id: "t" } }),
+      ]),
+    ]);
+    const repeated = play(
+      [started, delta(0, "a"), { type: "turn.failed", turn: "t", code: "engine", detail: "Old." }],
+      replaced,
+    );
+    expect(visible(repeated)).toEqual(visible(replaced));
+  });
+});
+
+describe("a turn that has ended", () => {
+  it("is not begun again by a snapshot that was taken before", () => {
+    const failed = play(
+      [accepted(1, "t"), { type: "turn.failed", turn: "t", code: "engine", detail: "Sorry." }],
+      opened,
+    );
+    const turn = { id: "t", message: "m1", status: "running" as const, attempt: 1, from: 0, k: 1, text: "a" };
+    const late = apply(
+      failed,
+      ready([message(1, "customer", { turn: { id: "t", status: "running" } })], { turn }),
+    );
+    expect(openTurn(late)).toBeUndefined();
+    expect(latestTurn(late)).toMatchObject({ status: "failed", detail: "Sorry." });
+  });
 });
 
 describe("hello", () => {

@@ -313,7 +313,6 @@ function atAttempt(draft: Draft, attempt: number): Draft {
 function addDelta(draft: Draft, { attempt, k, text }: Frame<"reply.delta">): Draft {
   if (attempt < draft.attempt) return draft;
   const current = atAttempt(draft, attempt);
-  if (k < current.k) return current;
   return drain({ ...current, ahead: { ...current.ahead, [k]: text } });
 }
 
