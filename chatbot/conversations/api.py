@@ -65,7 +65,7 @@ def conversations(request: HttpRequest) -> dict[str, Any]:
 
 
 @api.get("/conversations/{conversation_id}/messages", response=MessagePage)
-def earlier_messages(request: HttpRequest, conversation_id: UUID, before_seq: int = Query(ge=1)) -> dict[str, Any]:  # type: ignore[type-arg]
+def earlier_messages(request: HttpRequest, conversation_id: UUID, before_seq: int = Query(ge=1)) -> dict[str, Any]:
     """Messages before `before_seq`, oldest first."""
     conversation = selectors.own_conversation(_visitor(request), conversation_id)
     if conversation is None:

@@ -21,7 +21,7 @@ from chatbot.exceptions import Refused
 
 logger = logging.getLogger(__name__)
 
-# While an answer is owed, ask the database now and then whether it has come: a channel layer may drop what it was given.
+# While an answer is owed, ask the database now and then whether it has come: a channel layer may drop its event.
 WATCH_INTERVAL_S = 3.0
 UNAVAILABLE = "We can't reach our records right now. Your text is kept on this page and sent again by itself."
 
@@ -39,7 +39,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
     """One socket of one visitor; it shows one conversation at a time."""
 
     async def connect(self) -> None:
-        self.visitor_id: UUID = self.scope["visitor"]  # type: ignore[typeddict-item]
+        self.visitor_id: UUID = self.scope["visitor"]
         self.conversation_id: UUID | None = None
         self.live = LiveReply()
         self.owed: set[UUID] = set()
@@ -96,7 +96,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self._show(conversation)
 
     async def send_message(self, frame: protocol.SendMessage) -> None:
-        await limits.take(limits.message_buckets(self.visitor_id, self.scope["address"]))  # type: ignore[typeddict-item]
+        await limits.take(limits.message_buckets(self.visitor_id, self.scope["address"]))
         accepted = await database_sync_to_async(services.send_message)(
             visitor_id=self.visitor_id,
             conversation_id=self._conversation,
@@ -112,7 +112,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await database_sync_to_async(services.cancel_turn)(visitor_id=self.visitor_id, turn_id=frame.turn)
 
     async def retry_turn(self, frame: protocol.RetryTurn) -> None:
-        await limits.take(limits.message_buckets(self.visitor_id, self.scope["address"]))  # type: ignore[typeddict-item]
+        await limits.take(limits.message_buckets(self.visitor_id, self.scope["address"]))
         turn = await database_sync_to_async(services.retry_turn)(visitor_id=self.visitor_id, turn_id=frame.turn)
         self._await_answer(turn.id)
 
@@ -148,9 +148,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     # --- Showing a conversation: subscribe first, then snapshot ----------------------------------
 
-    async def _show(
-        self, conversation: Any, after_seq: int = 0, resume: selectors.Resume | None = None
-    ) -> None:
+    async def _show(self, conversation: Any, after_seq: int = 0, resume: selectors.Resume | None = None) -> None:
         await self._leave()
         try:
             await self.channel_layer.group_add(group_name(conversation.id), self.channel_name)
@@ -215,9 +213,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _send_delta(self, text: str) -> None:
         live = self.live
-        await self._send(
-            {"type": "reply.delta", "turn": live.turn, "attempt": live.attempt, "k": live.k, "text": text}
-        )
+        await self._send({"type": "reply.delta", "turn": live.turn, "attempt": live.attempt, "k": live.k, "text": text})
         live.k += 1
 
     # --- The watch: no answer is missed because an event was -------------------------------------

@@ -70,7 +70,7 @@ class StopListener:
 
     def _listen(self) -> None:
         client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1)
-        with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
+        with client, client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
             subscription.subscribe(STOP_CHANNEL)
             while not self._closed.is_set():
                 message = subscription.get_message(timeout=1.0)

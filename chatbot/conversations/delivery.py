@@ -1,7 +1,7 @@
 """The delivery of replies: claiming, finishing, failing and requeueing turns.
 
-The database owns it. Every write of a worker is guarded by the attempt it holds, so whatever a stale worker, a lost task
-or a repeated one does, a turn reaches one terminal state with at most one reply.
+The database owns it. Every write of a worker is guarded by the attempt it holds, so whatever a stale worker, a lost
+task or a repeated one does, a turn reaches one terminal state with at most one reply.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def finish_cancelled_turn(*, turn: Turn, text: str, record: dict[str, Any]) -> N
 def _store_reply(conversation: Conversation, turn: Turn, **fields: Any) -> Message:
     stored = append_message(conversation, role=Message.Role.BOT, turn=turn, **fields)
     reply = reply_of(turn)
-    assert reply is not None and reply.pk == stored.pk
+    assert reply is not None, f"message {stored.pk} was stored a moment ago"
     return reply
 
 
@@ -245,9 +245,7 @@ def _requeue_expired(turn: Turn) -> bool:
         if not ended:
             return False
         logger.error("turn %s failed: %d attempts lost their worker", turn.pk, turn.attempt)
-        events.publish(
-            turn.conversation_id, events.TurnFailed(str(turn.pk), "attempts_exhausted", wording.TURN_FAILED)
-        )
+        events.publish(turn.conversation_id, events.TurnFailed(str(turn.pk), "attempts_exhausted", wording.TURN_FAILED))
         _nudge_next(turn)
         return True
     requeued = still_expired.update(
@@ -274,5 +272,3 @@ def take_overdue_nudges(*, limit: int = 500) -> list[UUID]:
         gap = min(FIRST_NUDGE_GAP_S * 2**nudges, LONGEST_NUDGE_GAP_S)
         Turn.objects.filter(pk=turn_id).update(nudges=F("nudges") + 1, next_nudge_at=now + timedelta(seconds=gap))
     return [turn_id for turn_id, _ in overdue]
-
-

@@ -18,8 +18,8 @@ from chatbot.exceptions import RateLimited
 
 logger = logging.getLogger(__name__)
 
-# KEYS: buckets. ARGV: for each bucket its rate per second and its size. Takes one token from every bucket, or none from
-# any; answers with the seconds until there is one in each. Redis' own clock serves, so processes need not agree on theirs.
+# KEYS: buckets. ARGV: for each bucket its rate per second and its size. Takes one token from every bucket, or none
+# from any; answers with the seconds until there is one in each. By Redis' own clock, so that processes agree.
 _TAKE = """
 local now = redis.call('TIME')
 now = tonumber(now[1]) + tonumber(now[2]) / 1000000
@@ -70,7 +70,7 @@ async def take(buckets: list[Bucket]) -> None:
     try:
         async with client:
             keys = [bucket.key for bucket in buckets]
-            wait = float(await client.eval(_TAKE, len(keys), *keys, *arguments))  # type: ignore[misc]
+            wait = float(await client.eval(_TAKE, len(keys), *keys, *arguments))
     except (RedisError, OSError) as error:
         logger.warning("rate limits are not applied: the broker does not answer (%s)", error)
         return

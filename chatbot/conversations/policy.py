@@ -24,8 +24,8 @@ PERSON = "person"
 class History:
     """What policy remembers of the conversation.
 
-    `misses`: how many of the bot's latest replies in a row were misses. `offered`: what the latest reply offered as quick
-    replies, text → intent slug, or `PERSON` for the offer of a person.
+    `misses`: how many of the bot's latest replies in a row were misses. `offered`: what the latest reply offered as
+    quick replies, text → intent slug, or `PERSON` for the offer of a person.
     """
 
     misses: int = 0
@@ -89,7 +89,7 @@ def decide(prediction: Prediction, rules: Mapping[str, IntentRule], history: His
     chosen = history.offered.get(text.strip())
     if chosen == PERSON:
         return HandOff("", "the customer took the offer of a person")
-    if chosen in rules:
+    if chosen is not None and chosen in rules:
         return _follow(rules[chosen], "the customer chose it from what was offered")
     known = [ranked for ranked in prediction.ranking if ranked.intent in rules]
     if not known:

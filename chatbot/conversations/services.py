@@ -1,4 +1,4 @@
-"""What customers and staff do to conversations. Each write is one transaction; whoever watches hears of it on commit."""
+"""What customers and staff do to conversations. Each write is one transaction, and is told on commit."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ def start_conversation(*, visitor_id: UUID) -> Conversation:
     """A conversation without messages: the visitor's unused one if there is one."""
     with transaction.atomic():
         ensure_visitor(visitor_id=visitor_id)
-        unused = Conversation.objects.filter(
-            visitor_id=visitor_id, last_seq=0, status=Conversation.Status.BOT
-        ).first()
+        unused = Conversation.objects.filter(visitor_id=visitor_id, last_seq=0, status=Conversation.Status.BOT).first()
         return unused or Conversation.objects.create(visitor_id=visitor_id)
 
 
@@ -275,5 +273,3 @@ def delete_unused_conversations(*, older_than: timedelta) -> int:
     """Conversations that were opened but never written in."""
     unused = Conversation.objects.filter(last_seq=0, created_at__lt=timezone.now() - older_than)
     return unused.delete()[0]
-
-

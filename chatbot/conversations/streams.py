@@ -12,8 +12,8 @@ from uuid import UUID
 import redis
 from django.conf import settings
 
-# A reply is capped at a few hundred tokens, coalesced to at most 25 deltas a second, so this is never reached; it bounds
-# what a runaway could write.
+# A reply is capped at a few hundred tokens, coalesced to at most 25 deltas a second, so this is never reached; it
+# bounds what a runaway could write.
 MAX_DELTAS = 4096
 # Long enough for a browser that was suspended in the middle of a reply; the stored message outlives it.
 KEEP_S = 900

@@ -1,6 +1,6 @@
 """A browser's view of a conversation: a snapshot, and events applied to it.
 
-The same rules as the page's own reducer, so that "state plus events equals fresh state" can be checked on this side too.
+The same rules as the page's own reducer, so that "state plus events equals fresh state" is checked on this side too.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ def conversation(db: None) -> Conversation:
 
 
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+def published(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The frames that were published, in order; they still go out."""
     frames: list[dict[str, Any]] = []
     send = publisher.send
@@ -30,7 +29,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]
         send(group, message)
 
     monkeypatch.setattr(publisher, "send", listen)
-    yield frames
+    return frames
 
 
 def expire_lease(turn: Turn) -> None:

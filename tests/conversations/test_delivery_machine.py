@@ -61,9 +61,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             page.apply(self.ready())
 
     def ready(self, after_seq: int = 0) -> dict[str, Any]:
-        snapshot = selectors.snapshot(
-            Conversation.objects.get(pk=self.conversation.pk), after_seq=after_seq
-        )
+        snapshot = selectors.snapshot(Conversation.objects.get(pk=self.conversation.pk), after_seq=after_seq)
         return {"type": "ready", "protocol": protocol.VERSION, **snapshot}
 
     # --- The customer ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A whole system of one's own: `manage.py serve` on a free port, in a folder of its own, as a newcomer would start it."""
+"""A whole system of one's own: `manage.py serve` on a free port, in its own folder, as a newcomer would start it."""
 
 from __future__ import annotations
 

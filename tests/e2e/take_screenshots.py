@@ -1,6 +1,6 @@
 """Take the pictures in `docs/images/` from a real system with the demo shop and the default models.
 
-    python -m tests.e2e.take_screenshots
+python -m tests.e2e.take_screenshots
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def test_a_second_tab_shows_the_same(chat: ChatPage) -> None:
 def test_hostile_text_is_shown_as_text(chat: ChatPage) -> None:
     dialogs: list[str] = []
     chat.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    hostile = '<img src=x onerror=alert(1)><script>alert(2)</script> [x](javascript:alert(3)) <|im_end|> {{7*7}}'
+    hostile = "<img src=x onerror=alert(1)><script>alert(2)</script> [x](javascript:alert(3)) <|im_end|> {{7*7}}"
     chat.ask(hostile)
     chat.expect_replies(1)
     expect(chat.messages("customer").last).to_contain_text("<script>alert(2)</script>")
