@@ -45,7 +45,7 @@ class ModelTokenizer:
         for tokenizer in (self._template_tokenizer, self._plain_tokenizer):
             tokenizer.no_truncation()
             tokenizer.no_padding()
-        self.added_ids = frozenset(int(token["id"]) for token in description.get("added_tokens", ()))
+        self.added_ids = frozenset(self._template_tokenizer.get_added_tokens_decoder())
         self.vocab_size = int(model.get("vocab_size") or self._template_tokenizer.get_vocab_size())
         self.context_length = int(model.get("max_position_embeddings") or 2048)
         self.end_ids = self._end_ids(settings, model, generation)

@@ -151,6 +151,10 @@ class SharedEngine(ABC):
                 self._admit()
 
     @abstractmethod
+    def in_model(self) -> int:
+        """Requests that the library itself still works on; lags behind `stats` by a step."""
+
+    @abstractmethod
     def _start(self, request: int, prompt: Prompt, sampling: SamplingParams) -> None:
         """Pass a request to the library. Must not block."""
 

@@ -47,6 +47,7 @@ class OpenVINOEngine(SharedEngine):
         if not gguf.is_file():
             raise ModelFilesError("the file is missing", path=gguf)
         self._kv_share = 0.0
+        self._held = 0
         self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
         settings = {
             "gguf": str(gguf.resolve()),
@@ -127,12 +128,11 @@ class OpenVINOEngine(SharedEngine):
         try:
             for line in self._incoming:
                 frame = json.loads(line)
-                if "failed" in frame:
-                    self._fail(frame["failed"], EngineError(frame["detail"]))
-                    continue
-                self._kv_share = frame["kv"]
-                for request, ids, finished in frame["made"]:
-                    self._deliver(request, ids, last=finished)
+                self._kv_share, self._held = frame["kv"], frame["held"]
+                for request, ids, outcome in frame["made"]:
+                    self._deliver(request, ids, last=outcome == "finished")
+                    if outcome not in (None, "finished"):
+                        self._fail(request, EngineError(f"OpenVINO gave the request up: {outcome}"))
         except (OSError, ValueError):
             pass  # a connection cut in the middle of a frame is a dead child like any other
         if self.alive:
@@ -140,8 +140,11 @@ class OpenVINOEngine(SharedEngine):
             logger.error("%s", error)
             self._end(error)
 
+    def in_model(self) -> int:
+        return self._held
+
     def _kv_use(self) -> float:
-        return self._kv_share if self._running else 0.0
+        return self._kv_share if self._held else 0.0
 
     def _shut_down(self) -> None:
         self._outbox.put(None)

@@ -10,8 +10,9 @@ Frames are JSON lines over a socket pair:
 
     in   {"add": id, "ids": [...], "max_tokens": n, "temperature": t, "top_p": p, "repetition_penalty": r, "seed": s}
          {"stop": id}
-    out  {"ready": {...}} once, then after each step {"made": [[id, [ids], finished], ...], "kv": share}
-         {"failed": id, "detail": text}
+    out  {"ready": {...}} once, then after each step that made or ended something
+         {"made": [[id, [ids], outcome], ...], "kv": share, "held": requests still in the pipeline}
+         where outcome is null, "finished" or what went wrong
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ _KV_BYTES = 1
 # Scale and zero point that the u8 cache keeps beside each head's values.
 _KV_EXTRA_BYTES = 12
 _PROOF_TOKENS = 8
+FINISHED = "finished"
+
+Move = tuple[int, list[int], str | None]
 
 
 class Host:
@@ -70,7 +74,9 @@ class Host:
             for request in made:
                 self.add({"add": request, "ids": token_ids, "max_tokens": _PROOF_TOKENS})
             while self.busy:
-                for request, ids, _ in self.step():
+                for request, ids, outcome in self.step():
+                    if outcome not in (None, FINISHED):
+                        raise RuntimeError(outcome)
                     made[request].extend(ids)
             replies.extend(made.values())
         if any(reply != replies[0] for reply in replies) or not replies[0]:
@@ -107,26 +113,36 @@ class Host:
         if handle is not None:
             handle.cancel()
 
-    def step(self) -> list[tuple[int, list[int], bool]]:
-        """One step of the batch: (request, new ids, whether it is finished) for each request that moved."""
+    @property
+    def held(self) -> int:
+        """Requests in the pipeline; a cancelled one counts until a step has cleared it away."""
+        return max(1, len(self._handles)) if self.busy else 0
+
+    def step(self) -> list[Move]:
+        """One step of the batch: (request, new ids, outcome) for each request that moved."""
         signal.alarm(_STEP_LIMIT_S)
         self._pipeline.step()
         signal.alarm(0)
-        moved = []
+        moved: list[Move] = []
         for request, handle in list(self._handles.items()):
             ids: list[int] = []
             while handle.can_read():
                 for output in handle.read().values():
                     ids.extend(output.generated_ids)
-            status = handle.get_status()
-            finished = status != genai.GenerationStatus.RUNNING
-            if finished:
+            outcome = _outcome(handle.get_status())
+            if outcome:
                 del self._handles[request]
-                if status == genai.GenerationStatus.IGNORED and not ids:
-                    raise KeyError(request)
-            if ids or finished:
-                moved.append((request, ids, finished))
+            if ids or outcome:
+                moved.append((request, ids, outcome))
         return moved
+
+
+def _outcome(status: Any) -> str | None:
+    if status == genai.GenerationStatus.RUNNING:
+        return None
+    if status == genai.GenerationStatus.IGNORED:
+        return "the key-value cache has no room for it (KV_CACHE_MIB)"
+    return FINISHED
 
 
 def serve(connection: socket.socket, settings: dict[str, Any]) -> None:
@@ -137,6 +153,7 @@ def serve(connection: socket.socket, settings: dict[str, Any]) -> None:
     signal.alarm(0)
     _send(connection, {"ready": {"openvino": openvino.get_version()}})
     inbox = _Inbox(connection)
+    held = 0
     while inbox.open:
         for frame in inbox.read(wait=not host.busy):
             if "add" in frame:
@@ -145,8 +162,9 @@ def serve(connection: socket.socket, settings: dict[str, Any]) -> None:
                 host.stop(frame["stop"])
         if host.busy:
             made = host.step()
-            if made:
-                _send(connection, {"made": made, "kv": host.kv_use})
+            if made or host.held != held:
+                held = host.held
+                _send(connection, {"made": made, "kv": host.kv_use, "held": held})
 
 
 class _Inbox:

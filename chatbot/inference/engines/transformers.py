@@ -147,9 +147,15 @@ class TransformersEngine(SharedEngine):
         else:
             self._deliver(request, fresh, last=finished)
 
+    def in_model(self) -> int:
+        processor = self._manager.batch_processor
+        if processor is None:
+            return 0
+        return len(processor.scheduler.active_requests) + len(processor.scheduler.waiting_requests)
+
     def _kv_use(self) -> float:
         processor = self._manager.batch_processor
-        if processor is None or not self._running:
+        if processor is None or not self.in_model():
             return 0.0
         return 1.0 - float(processor.cache.compute_free_capacity(relative=True))
 

@@ -1,0 +1,271 @@
+"""What both engines promise, kept by the real engines on a tiny model."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from chatbot.exceptions import EngineBusy, EngineClosed, EngineError, PromptTooLong
+from chatbot.inference.engines import Chunk, Engine, EngineStats, Generation, load_engine
+from chatbot.inference.engines.base import SharedEngine
+from chatbot.inference.engines.openvino import OpenVINOEngine
+from chatbot.inference.prompt import Prompt, Utterance
+from chatbot.inference.sampling import SamplingParams
+
+STREAMS = 4
+# What DESIGN §9 allows between a cancellation and the model's rest.
+CANCEL_LIMIT_S = 0.1
+# Long enough that it cannot end by itself within a test.
+ENDLESS = SamplingParams(max_tokens=1500)
+
+
+@pytest.fixture(scope="module", params=["openvino", "transformers"])
+def engine(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[SharedEngine]:
+    loaded = load_engine(model_dir=tiny_model, kind=request.param, max_streams=STREAMS, kv_cache_mib=32, threads=1)
+    assert isinstance(loaded, SharedEngine)
+    assert loaded.name == request.param
+    yield loaded
+    loaded.close()
+    assert not loaded.alive
+
+
+def ask(engine: Engine, text: str = "How can I cancel my order?") -> Prompt:
+    return engine.prompts.build(system="You help.", guidance="", passages=[], turns=[Utterance("user", text)])
+
+
+def read(generation: Generation) -> tuple[str, list[int]]:
+    chunks = list(generation)
+    return "".join(chunk.text for chunk in chunks), [index for chunk in chunks for index in chunk.token_ids]
+
+
+def wait_until_idle(engine: SharedEngine, limit_s: float) -> float:
+    """Seconds until the library underneath holds no request any more."""
+    began = time.monotonic()
+    while engine.in_model():
+        assert time.monotonic() - began < limit_s, engine.in_model()
+        time.sleep(0.002)  # the library announces nothing that could be awaited
+    assert engine.stats() == EngineStats(running=0, waiting=0, kv_use=0.0)
+    return time.monotonic() - began
+
+
+def test_stream_equals_the_whole_text(engine: SharedEngine) -> None:
+    generation = engine.submit(ask(engine), SamplingParams(max_tokens=60, temperature=1.0, seed=5))
+    chunks: list[Chunk] = list(generation)
+    ids = [index for chunk in chunks for index in chunk.token_ids]
+    assert len(ids) == 60
+    assert "".join(chunk.text for chunk in chunks) == engine.tokenizer.decode(ids).rstrip("\ufffd")
+    assert len(chunks) > 10
+
+
+def test_length_cap_and_timings(engine: SharedEngine) -> None:
+    generation = engine.submit(ask(engine), SamplingParams(max_tokens=12))
+    assert generation.finish_reason is None or generation.timings.completion_tokens <= 12
+    _, ids = read(generation)
+    timings = generation.timings
+    assert (len(ids), timings.completion_tokens, generation.finish_reason) == (12, 12, "length")
+    assert timings.prompt_tokens == len(ask(engine).token_ids)
+    assert timings.queued_s is not None
+    assert timings.ttft_s is not None
+    assert timings.total_s is not None
+    assert 0 <= timings.queued_s <= timings.ttft_s <= timings.total_s
+    assert list(generation) == []
+
+
+def test_greedy_is_deterministic_alone_and_in_a_batch(engine: SharedEngine) -> None:
+    alone = read(engine.submit(ask(engine), SamplingParams(max_tokens=10)))
+    batch = [engine.submit(ask(engine), SamplingParams(max_tokens=10)) for _ in range(STREAMS)]
+    assert [read(generation) for generation in batch] == [alone] * STREAMS
+
+
+def test_sampling_differs_from_greedy(engine: SharedEngine) -> None:
+    _, greedy = read(engine.submit(ask(engine), SamplingParams(max_tokens=30)))
+    _, sampled = read(engine.submit(ask(engine), SamplingParams(max_tokens=30, temperature=2.0, top_p=0.95, seed=1)))
+    assert greedy != sampled
+
+
+def test_repetition_penalty_breaks_loops(engine: SharedEngine) -> None:
+    _, plain = read(engine.submit(ask(engine), SamplingParams(max_tokens=40)))
+    _, penalised = read(engine.submit(ask(engine), SamplingParams(max_tokens=40, repetition_penalty=2.0)))
+    assert len(set(penalised)) > len(set(plain))
+
+
+def test_stop_string_ends_the_reply_before_it(engine: SharedEngine) -> None:
+    sampling = SamplingParams(max_tokens=80, temperature=1.0, seed=11)
+    text, _ = read(engine.submit(ask(engine), SamplingParams(max_tokens=80)))
+    stop = text.strip()[10:14]
+    assert len(stop) == 4
+    generation = engine.submit(ask(engine), SamplingParams(max_tokens=80, stop=("never seen", stop)))
+    shortened, ids = read(generation)
+    assert generation.finish_reason == "stop"
+    assert shortened == text[: text.index(stop)]
+    assert len(ids) < sampling.max_tokens
+    wait_until_idle(engine, limit_s=1.0)
+
+
+def test_cancel_reaches_the_model(engine: SharedEngine) -> None:
+    generation = engine.submit(ask(engine), ENDLESS)
+    next(generation)
+    assert engine.in_model() == 1
+    assert engine.stats().kv_use > 0.0
+    generation.cancel()
+    assert wait_until_idle(engine, limit_s=5.0) < CANCEL_LIMIT_S
+    generation.cancel()
+    rest = list(generation)
+    assert generation.finish_reason == "cancelled"
+    assert generation.timings.completion_tokens < 1000
+    assert all(isinstance(chunk, Chunk) for chunk in rest)
+
+
+def test_cancel_from_another_thread_wakes_the_reader(engine: SharedEngine) -> None:
+    generation = engine.submit(ask(engine), ENDLESS)
+    started = threading.Event()
+
+    def consume() -> float:
+        for _ in generation:
+            started.set()
+        return time.monotonic()
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(consume)
+        assert started.wait(10)
+        cancelled = time.monotonic()
+        generation.cancel()
+        assert ended.result(10) - cancelled < CANCEL_LIMIT_S
+    assert generation.finish_reason == "cancelled"
+
+
+def test_a_reader_that_lets_go_stops_the_model(engine: SharedEngine) -> None:
+    for _ in engine.submit(ask(engine), ENDLESS):
+        break
+    gc.collect()
+    wait_until_idle(engine, limit_s=1.0)
+    with engine.submit(ask(engine), ENDLESS) as generation:
+        next(generation)
+    assert generation.finish_reason == "cancelled"
+    wait_until_idle(engine, limit_s=1.0)
+
+
+def test_deadline_ends_running_and_waiting_replies(engine: SharedEngine) -> None:
+    blockers = [engine.submit(ask(engine), ENDLESS) for _ in range(STREAMS)]
+    waiting = engine.submit(ask(engine), SamplingParams(max_tokens=5, deadline_s=0.05))
+    assert engine.stats().waiting == 1
+    assert list(waiting) == []
+    assert waiting.finish_reason == "deadline"
+    assert waiting.timings.queued_s is None
+    for blocker in blockers:
+        blocker.cancel()
+    running = engine.submit(ask(engine), SamplingParams(max_tokens=1500, deadline_s=0.2))
+    began = time.monotonic()
+    _, ids = read(running)
+    assert running.finish_reason == "deadline"
+    assert 0.1 < time.monotonic() - began < 1.0
+    assert 0 < len(ids) < 1500
+    wait_until_idle(engine, limit_s=1.0)
+
+
+def test_sixteen_threads_get_their_own_replies(engine: SharedEngine) -> None:
+    questions = [f"Question number {index}?" for index in range(16)]
+
+    def answer(text: str) -> tuple[str, list[int]]:
+        return read(engine.submit(ask(engine, text), SamplingParams(max_tokens=8)))
+
+    one_by_one = [answer(text) for text in questions]
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(answer, questions))
+    assert all(len(ids) == 8 for _, ids in together)
+    # Batches round differently, so a near tie may fall the other way; a mix-up of streams would hit nearly all.
+    assert sum(left == right for left, right in zip(one_by_one, together, strict=True)) >= 13
+    assert (engine.stats().running, engine.stats().waiting) == (0, 0)
+
+
+def test_waiting_line_is_bounded_and_cancellable(engine: SharedEngine) -> None:
+    accepted: list[Generation] = []
+    with pytest.raises(EngineBusy):
+        while True:
+            accepted.append(engine.submit(ask(engine), ENDLESS))
+    assert len(accepted) > STREAMS
+    for generation in accepted:
+        generation.cancel()
+    wait_until_idle(engine, limit_s=2.0)
+    assert len(read(engine.submit(ask(engine), SamplingParams(max_tokens=3)))[1]) == 3
+
+
+def test_prompts_fill_the_context_and_no_more(engine: SharedEngine) -> None:
+    full = Prompt(tuple(ask(engine).token_ids[:1]) * engine.context_tokens, 0, 0)
+    with pytest.raises(PromptTooLong):
+        engine.submit(full, SamplingParams())
+    nearly = Prompt(full.token_ids[:-3], 0, 0)
+    _, ids = read(engine.submit(nearly, SamplingParams(max_tokens=50)))
+    assert len(ids) <= 3
+
+
+def test_a_long_prompt_does_not_starve_other_streams(engine: SharedEngine) -> None:
+    short = engine.submit(ask(engine), SamplingParams(max_tokens=400))
+    next(short)
+    long_text = "how much is it? " * 120
+    long = engine.submit(ask(engine, long_text), SamplingParams(max_tokens=4))
+    assert len(read(long)[1]) == 4
+    assert short.finish_reason is None or short.timings.completion_tokens == 400
+    short.cancel()
+
+
+# --- Ends ---------------------------------------------------------------------------------------
+
+
+def test_close_fails_what_runs(tiny_model: Path) -> None:
+    engine = OpenVINOEngine(tiny_model, max_streams=1, kv_cache_mib=16, threads=1)
+    running, waiting = (engine.submit(ask(engine), ENDLESS) for _ in range(2))
+    next(running)
+    pid = engine.pid
+    engine.close()
+    engine.close()
+    for generation in (running, waiting):
+        with pytest.raises(EngineClosed):
+            list(generation)
+        assert generation.finish_reason == "error"
+    with pytest.raises(EngineClosed):
+        engine.submit(ask(engine), SamplingParams())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_killed_child_fails_its_replies_and_marks_the_engine_dead(tiny_model: Path) -> None:
+    engine = OpenVINOEngine(tiny_model, max_streams=1, kv_cache_mib=16, threads=1)
+    running, waiting = (engine.submit(ask(engine), ENDLESS) for _ in range(2))
+    next(running)
+    os.kill(engine.pid, signal.SIGKILL)
+    for generation in (running, waiting):
+        with pytest.raises(EngineError, match="SIGKILL"):
+            list(generation)
+    assert not engine.alive
+    with pytest.raises(EngineClosed):
+        engine.submit(ask(engine), SamplingParams())
+    engine.close()
+
+
+def test_a_dead_model_thread_fails_its_replies(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = load_engine(model_dir=tiny_model, kind="transformers", max_streams=2, kv_cache_mib=16, threads=1)
+    running = engine.submit(ask(engine), ENDLESS)
+    next(running)
+
+    def explode(*_args: object, **_options: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engine._manager.batch_processor.model_runner, "_sample", explode)  # type: ignore[attr-defined]
+    with pytest.raises(EngineError, match="out of memory"):
+        list(running)
+    with pytest.raises(EngineError):
+        list(engine.submit(ask(engine), SamplingParams(max_tokens=3)))
+    deadline = time.monotonic() + 5
+    while engine.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not engine.alive
+    engine.close()
