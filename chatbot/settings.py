@@ -22,7 +22,7 @@ VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
 MODELS_DIR = VAR_DIR / "models"
 RELEASES_DIR = VAR_DIR / "releases"
 MEDIA_ROOT = VAR_DIR / "media"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or VAR_DIR / "static")
 for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, MEDIA_ROOT, STATIC_ROOT):
     _directory.mkdir(parents=True, exist_ok=True)
 

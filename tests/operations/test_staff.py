@@ -1,0 +1,48 @@
+"""The first accounts and what their groups may do."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+
+from chatbot.operations.staff import create_first_accounts, sync_groups
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_first_start_makes_one_account_per_role_and_no_later_one_does() -> None:
+    sync_groups()
+    accounts = create_first_accounts()
+    assert [account.username for account in accounts] == ["admin", "reviewer", "operator"]
+    assert len({account.password for account in accounts}) == 3
+    for account in accounts:
+        user = get_user_model().objects.get(username=account.username)
+        assert user.is_staff
+        assert account.password not in user.password
+        assert user.check_password(account.password)
+    assert create_first_accounts() == []
+
+
+def test_support_reads_and_reviews_and_changes_nothing_else() -> None:
+    sync_groups()
+    granted = set(Group.objects.get(name="support").permissions.values_list("codename", flat=True))
+    assert {"view_conversation", "view_message", "view_turn", "view_release", "add_review", "change_review"} <= granted
+    changing = {codename for codename in granted if not codename.startswith("view_")}
+    assert changing == {"add_review", "change_review"}
+
+
+def test_operators_write_the_catalogue_and_nobody_changes_transcripts() -> None:
+    sync_groups()
+    granted = set(Group.objects.get(name="operator").permissions.values_list("codename", flat=True))
+    assert {"change_intent", "add_example", "change_article", "add_promotion"} <= granted
+    assert not granted & {"change_message", "delete_message", "change_turn", "delete_conversation"}
+
+
+def test_what_an_administrator_granted_is_kept() -> None:
+    sync_groups()
+    group = Group.objects.get(name="support")
+    extra = Group.objects.get(name="operator").permissions.get(codename="change_intent")
+    group.permissions.add(extra)
+    sync_groups()
+    assert extra in group.permissions.all()
