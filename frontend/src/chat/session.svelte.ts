@@ -144,7 +144,13 @@ export class ChatSession {
   retry(): void {
     const turn = this.latestTurn;
     if (turn === undefined || !thread.isOver(turn) || this.answering) return;
-    if (this.#command(clientFrames.retry(turn.id))) this.retrying = turn.id;
+    if (!this.#command(clientFrames.retry(turn.id))) return;
+    this.retrying = turn.id;
+    clearTimeout(this.#helloTimer);
+    // No frame says that the new turn is queued; where no worker takes it soon, the snapshot does.
+    this.#helloTimer = setTimeout(() => {
+      if (this.retrying === turn.id) this.#sayHello();
+    }, HELLO_RETRY);
   }
 
   rate(message: string, rating: Rating | null, reason?: string): void {

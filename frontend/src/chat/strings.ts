@@ -48,11 +48,9 @@ export const strings = {
   yesterday: "Yesterday",
 
   thinking: "Thinking…",
-  writing: "The assistant is writing",
   stopped: "You stopped this answer.",
   stoppedEmpty: "You stopped the answer before it began.",
   failed: "This could not be answered.",
-  notAnswered: "This question was not answered.",
   tryAgain: "Try again",
   retry: "Ask again",
   copy: "Copy",
@@ -91,7 +89,6 @@ export const strings = {
   resend: "Retry",
   edit: "Edit",
   discard: "Discard",
-  hintEnter: "Enter to send, Shift + Enter for a new line",
   disclaimer: "Answers come from an AI and can be wrong.",
 
   waitingTitle: "You’re in the queue for a person.",
@@ -106,7 +103,6 @@ export const strings = {
   reload: "Reload",
   notFound: "That conversation is no longer here.",
   tryLater: "The shop is busy. Trying again soon.",
-  storageFull: "Your browser keeps no data for this page, so unsent messages are lost when you close it.",
 
   charactersLeft: (left: number) =>
     left >= 0
