@@ -7,7 +7,9 @@
     │   ├── EngineClosed     submitted after close(), or closed while running
     │   ├── EngineBusy       the engine's waiting line is full; worth another try
     │   └── PromptTooLong    the prompt leaves no room for an answer in the model's context
-    ├── ClassifierError      a message could not be classified
+    ├── ClassifierError      a classifier could not be trained, or a message not be classified
+    ├── ReleaseError         a release can't be registered, promoted or rolled back
+    ├── ImportFailed         a file given by an operator can't be read; nothing was changed
     ├── BrokerUnavailable    Redis does not answer; the database still has everything
     ├── Refused              a customer's command that was understood and not carried out
     │   ├── NotFound         it names something that does not exist or is somebody else's
@@ -35,6 +37,7 @@ __all__ = [
     "EngineClosed",
     "EngineError",
     "FrontdeskError",
+    "ImportFailed",
     "InvalidArtifact",
     "LeaseLost",
     "ModelFilesError",
@@ -42,6 +45,7 @@ __all__ = [
     "PromptTooLong",
     "RateLimited",
     "Refused",
+    "ReleaseError",
     "StartupError",
 ]
 
@@ -80,7 +84,15 @@ class PromptTooLong(EngineError):
 
 
 class ClassifierError(FrontdeskError):
-    """A message could not be classified."""
+    """A classifier could not be trained, or a message not be classified."""
+
+
+class ReleaseError(FrontdeskError):
+    """A release can't be registered, promoted or rolled back."""
+
+
+class ImportFailed(FrontdeskError):
+    """A file given by an operator can't be read. Names the file and the line; nothing was changed."""
 
 
 class BrokerUnavailable(FrontdeskError):

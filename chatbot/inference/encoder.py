@@ -100,10 +100,11 @@ def prepare_openvino_encoder(model_dir: Path) -> bool:
     """Export the graph that OpenVINO serves, beside the weights, unless it is there already.
 
     Works in a process of its own: tracing needs torch, and what OpenVINO cannot run on this machine must not end ours.
-    Returns whether the encoder can be served with OpenVINO; False is no error, only slower.
+    Returns whether the encoder can be served with OpenVINO; False is no error, only slower, and is remembered.
     """
-    if _read_export(model_dir, encoder_digest(model_dir)) is not None:
-        return True
+    digest = encoder_digest(model_dir)
+    if openvino_encoder_was_tried(model_dir):
+        return _read_export(model_dir, digest) is not None
     package_parent = Path(__file__).resolve().parents[2]
     inherited = os.environ.get("PYTHONPATH")
     environment = {
@@ -115,14 +116,28 @@ def prepare_openvino_encoder(model_dir: Path) -> bool:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=_EXPORT_TIMEOUT_S, check=False
         )
+        problem = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     except subprocess.TimeoutExpired:
-        logger.warning("Exporting the encoder to OpenVINO took too long; it is served with torch instead.")
+        problem = f"it took more than {_EXPORT_TIMEOUT_S} s"
+    else:
+        if done.returncode == 0:
+            return True
+    logger.warning("The encoder is served with torch, because its OpenVINO export failed: %s", problem)
+    folder = model_dir / EXPORT_FOLDER
+    folder.mkdir(exist_ok=True)
+    (folder / SETTINGS_FILE).write_text(json.dumps({"digest": digest, "failed": problem}, indent=2))
+    return False
+
+
+def openvino_encoder_was_tried(model_dir: Path) -> bool:
+    """Whether `prepare_openvino_encoder` would only repeat what it found before, or has nowhere to write it."""
+    if not os.access(model_dir, os.W_OK):
+        return True
+    try:
+        tried: object = json.loads((model_dir / EXPORT_FOLDER / SETTINGS_FILE).read_text())["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        logger.warning("The encoder is served with torch, because its OpenVINO export failed: %s", last)
-        return False
-    return True
+    return tried == encoder_digest(model_dir)
 
 
 def _clean(text: str) -> str:

