@@ -5,6 +5,7 @@ from django.apps import AppConfig
 
 class ConversationsConfig(AppConfig):
     name = "chatbot.conversations"
+    verbose_name = "Support"
 
     def ready(self) -> None:
         from auditlog.registry import auditlog

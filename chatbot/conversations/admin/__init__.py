@@ -1,0 +1,8 @@
+"""The support desk: conversations as chats, and the records behind them."""
+
+from __future__ import annotations
+
+from chatbot.conversations.admin.conversations import ConversationAdmin
+from chatbot.conversations.admin.records import MessageAdmin, ReviewAdmin, TurnAdmin, VisitorAdmin
+
+__all__ = ["ConversationAdmin", "MessageAdmin", "ReviewAdmin", "TurnAdmin", "VisitorAdmin"]

@@ -1,0 +1,152 @@
+"""The records behind a conversation. They can be looked at and searched; nothing here is written by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import ModelAdmin
+from django.db.models import Count, Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from chatbot.conversations.admin import cells
+from chatbot.conversations.models import Conversation, Message, Review, Turn, Visitor
+
+
+class DeletedBySuperusersAdmin(ModelAdmin[Any]):
+    """Nothing is added by hand, and deleting is for superusers."""
+
+    class Media:
+        css = {"all": ["conversations/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+
+class RecordAdmin(DeletedBySuperusersAdmin):
+    """Read-only for everybody."""
+
+    show_full_result_count = False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def conversation_link(conversation: Conversation, *, anchor: str = "") -> SafeString:
+    """A link to the transcript, at a message if `anchor` names one."""
+    address = reverse("admin:conversations_conversation_change", args=[conversation.pk])
+    return format_html('<a href="{}{}">{}</a>', address, anchor, cells.excerpt(str(conversation)))
+
+
+@admin.register(Visitor)
+class VisitorAdmin(RecordAdmin):
+    list_display = ("__str__", "conversation_count", "created_at", "last_seen_at")
+    search_fields = ("external_id", "id")
+    search_help_text = "Search in external ids and visitor ids."
+    date_hierarchy = "last_seen_at"
+    fields = ("id", "external_id", "created_at", "last_seen_at", "conversations_of_visitor")
+    readonly_fields = ("conversations_of_visitor",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Visitor]:
+        return super().get_queryset(request).annotate(conversation_count=Count("conversations"))
+
+    @admin.display(description="conversations", ordering="conversation_count")
+    def conversation_count(self, visitor: Visitor) -> int:
+        return visitor.conversation_count  # type: ignore[attr-defined]
+
+    @admin.display(description="conversations")
+    def conversations_of_visitor(self, visitor: Visitor) -> SafeString:
+        address = reverse("admin:conversations_conversation_changelist")
+        return format_html('<a href="{}?visitor__id__exact={}&amp;contents=all">Show them</a>', address, visitor.pk)
+
+
+@admin.register(Turn)
+class TurnAdmin(RecordAdmin):
+    list_display = (
+        "question",
+        "status_badge",
+        "action",
+        "intent",
+        "confidence_badge",
+        "out_of_scope",
+        "classifier",
+        "generator",
+        "created_at",
+    )
+    list_filter = ("status", "action", "out_of_scope", "is_miss", "is_retry", "error_code", "created_at")
+    list_select_related = ("message", "intent", "classifier", "generator")
+    search_fields = ("=id", "message__text", "intent__name", "reason")
+    search_help_text = "Search in questions, intents and reasons."
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    readonly_fields = ("transcript",)
+
+    @admin.display(description="question", ordering="message__text")
+    def question(self, turn: Turn) -> SafeString:
+        return cells.excerpt(turn.message.text)
+
+    @admin.display(description="status", ordering="status")
+    def status_badge(self, turn: Turn) -> SafeString:
+        return cells.badge(turn.get_status_display(), turn.status)
+
+    @admin.display(description="confidence", ordering="confidence")
+    def confidence_badge(self, turn: Turn) -> SafeString | str:
+        return cells.confidence(turn.confidence)
+
+    @admin.display(description="transcript")
+    def transcript(self, turn: Turn) -> SafeString:
+        return conversation_link(turn.conversation, anchor=f"#message-{turn.message.seq}")
+
+
+@admin.register(Message)
+class MessageAdmin(RecordAdmin):
+    list_display = ("text_excerpt", "role", "rating", "language", "created_at")
+    list_filter = ("role", "rating", "stopped", "created_at")
+    list_select_related = ("conversation",)
+    search_fields = ("text", "=id")
+    search_help_text = "Search in message text."
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    readonly_fields = ("transcript",)
+
+    @admin.display(description="text", ordering="text")
+    def text_excerpt(self, message: Message) -> SafeString:
+        return cells.excerpt(message.text)
+
+    @admin.display(description="language", ordering="conversation__language")
+    def language(self, message: Message) -> str:
+        return message.conversation.language or cells.EMPTY
+
+    @admin.display(description="transcript")
+    def transcript(self, message: Message) -> SafeString:
+        return conversation_link(message.conversation, anchor=f"#message-{message.seq}")
+
+
+@admin.register(Review)
+class ReviewAdmin(RecordAdmin):
+    list_display = ("question", "verdict_badge", "intent", "reviewed_by", "reviewed_at")
+    list_filter = ("verdict", "reviewed_at", "reviewed_by")
+    list_select_related = ("turn__message", "intent", "reviewed_by")
+    search_fields = ("turn__message__text", "edited_reply", "note")
+    search_help_text = "Search in questions, edited replies and notes."
+    date_hierarchy = "reviewed_at"
+    readonly_fields = ("transcript",)
+
+    @admin.display(description="question", ordering="turn__message__text")
+    def question(self, review: Review) -> SafeString:
+        return cells.excerpt(review.turn.message.text)
+
+    @admin.display(description="verdict", ordering="verdict")
+    def verdict_badge(self, review: Review) -> SafeString:
+        return cells.badge(review.get_verdict_display(), review.verdict)
+
+    @admin.display(description="transcript")
+    def transcript(self, review: Review) -> SafeString:
+        turn = review.turn
+        return conversation_link(turn.conversation, anchor=f"#message-{turn.message.seq}")

@@ -1,0 +1,202 @@
+"""A conversation as a reviewer reads it: every message, and how each reply came about."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from chatbot.conversations.confidence import Band, band_of
+from chatbot.conversations.models import Conversation, Message, Review, Turn
+from chatbot.intents.models import Intent
+
+# One page of a transcript. A browser lays this many bubbles out at once without effort.
+PAGE_SIZE = 300
+TURN_RELATIONS = ("intent", "classifier", "generator", "review", "review__intent", "review__reviewed_by")
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """A calibrated probability and its band."""
+
+    value: float
+    band: Band
+
+    @classmethod
+    def of(cls, value: float | None) -> Confidence | None:
+        return None if value is None else cls(value, band_of(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An intent that the classifier considered."""
+
+    name: str
+    confidence: Confidence
+    was_followed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage that the model was given. `url` is empty where it leads anywhere but to our own pages."""
+
+    title: str
+    url: str
+    passage: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One measure of a turn: seconds, or a count with its unit."""
+
+    label: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a turn was answered, in a reviewer's terms. Parts that the turn has no record of are None or empty."""
+
+    turn: Turn
+    intent_names: Mapping[str, str]
+
+    @cached_property
+    def confidence(self) -> Confidence | None:
+        return Confidence.of(self.turn.confidence)
+
+    @cached_property
+    def ranking(self) -> list[Candidate]:
+        """Best first."""
+        followed = self.turn.intent.slug if self.turn.intent else None
+        return [
+            Candidate(self.intent_names.get(slug, slug), Confidence(value, band_of(value)), slug == followed)
+            for slug, value in self.turn.prediction.get("ranking", [])
+        ]
+
+    @property
+    def out_of_scope_score(self) -> float | None:
+        return self.turn.prediction.get("out_of_scope_score")
+
+    @property
+    def threshold(self) -> float | None:
+        return self.turn.prediction.get("threshold")
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        return [
+            Source(
+                title=source.get("title", ""),
+                url=_own_page(source.get("url", "")),
+                passage=source.get("passage", ""),
+                score=source.get("score"),
+            )
+            for source in self.turn.sources
+        ]
+
+    @cached_property
+    def timings(self) -> list[Timing]:
+        taken = self.turn.timings
+        stages = {
+            "queued": "Waited in the queue",
+            "classify": "Understanding",
+            "retrieve": "Finding sources",
+            "first_token": "Time to first token",
+            "generate": "Writing",
+        }
+        timings = [Timing(label, taken[stage], "s") for stage, label in stages.items() if stage in taken]
+        counts = {"prompt_tokens": "Prompt", "completion_tokens": "Reply"}
+        timings += [Timing(label, taken[count], "tokens") for count, label in counts.items() if count in taken]
+        speed = self._tokens_per_second()
+        return timings if speed is None else [*timings, Timing("Speed after the first token", speed, "tokens/s")]
+
+    def _tokens_per_second(self) -> float | None:
+        taken = self.turn.timings
+        tokens = taken.get("completion_tokens", 0) - 1
+        seconds = taken.get("generate", 0.0) - taken.get("first_token", 0.0)
+        return tokens / seconds if tokens > 0 and seconds > 0 else None
+
+    @property
+    def review(self) -> Review | None:
+        return getattr(self.turn, "review", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message, with how it came about (a reply) or with the turns that left it without one (a question)."""
+
+    message: Message
+    explanation: Explanation | None
+    unanswered: list[Explanation]
+    opens_day: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A page of a conversation, oldest message first. `earlier_before` is the `seq` to page back from, if there is more."""
+
+    entries: list[Entry]
+    earlier_before: int | None
+    is_latest: bool
+
+
+def read_transcript(conversation: Conversation, before_seq: int | None = None) -> Transcript:
+    """The newest page of the conversation, or the page before the message `before_seq`. Four queries at most."""
+    messages = with_turns(conversation.messages.all())
+    if before_seq is not None:
+        messages = messages.filter(seq__lt=before_seq)
+    page = list(messages.order_by("-seq")[:PAGE_SIZE])[::-1]
+    if not page:
+        return Transcript([], None, is_latest=before_seq is None)
+
+    unanswered = _unanswered_turns(page)
+    turns = [message.turn for message in page if message.turn is not None]
+    names = _intent_names([*turns, *(turn for group in unanswered.values() for turn in group)])
+    entries: list[Entry] = []
+    shown: date | None = None
+    for message in page:
+        day = timezone.localtime(message.created_at).date()
+        entries.append(
+            Entry(
+                message=message,
+                explanation=Explanation(message.turn, names) if message.turn else None,
+                unanswered=[Explanation(turn, names) for turn in unanswered[message.id]],
+                opens_day=day if day != shown else None,
+            )
+        )
+        shown = day
+    return Transcript(entries, page[0].seq if page[0].seq > 1 else None, is_latest=before_seq is None)
+
+
+def with_turns(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Messages with everything that explains them."""
+    return messages.select_related("author", "turn", *(f"turn__{relation}" for relation in TURN_RELATIONS))
+
+
+def _unanswered_turns(messages: list[Message]) -> dict[UUID, list[Turn]]:
+    first, last = messages[0], messages[-1]
+    turns = Turn.objects.filter(
+        conversation=first.conversation_id, message__seq__range=(first.seq, last.seq), reply=None
+    ).select_related(*TURN_RELATIONS)
+    by_question = defaultdict(list)
+    for turn in turns.order_by("number"):
+        by_question[turn.message_id].append(turn)
+    return by_question
+
+
+def _intent_names(turns: list[Turn]) -> dict[str, str]:
+    slugs: set[Any] = {slug for turn in turns for slug, _ in turn.prediction.get("ranking", [])}
+    return dict(Intent.objects.filter(slug__in=slugs).values_list("slug", "name")) if slugs else {}
+
+
+def _own_page(url: str) -> str:
+    return url if url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None) else ""
