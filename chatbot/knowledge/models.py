@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 from django.db import models
+from django.urls import reverse
+
+
+class ArticleQuerySet(models.QuerySet["Article"]):
+    def published(self) -> ArticleQuerySet:
+        """What customers may see."""
+        return self.filter(is_published=True)
+
+    def stale(self) -> ArticleQuerySet:
+        """Those whose passages do not follow from their text."""
+        return self.exclude(indexed_digest=models.F("body_digest"), body_digest__gt="")
 
 
 class Article(models.Model):
@@ -20,14 +34,30 @@ class Article(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects = ArticleQuerySet.as_manager()
+
     class Meta:
         ordering = ["title"]
 
     def __str__(self) -> str:
         return self.title
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.body_digest = self.content_digest()
+        if kwargs.get("update_fields") is not None:
+            kwargs["update_fields"] = {*kwargs["update_fields"], "body_digest", "updated_at"}
+        super().save(*args, **kwargs)
+
     def get_absolute_url(self) -> str:
-        return f"/help/{self.slug}/"
+        return reverse("help-article", args=[self.slug])
+
+    def content_digest(self) -> str:
+        """SHA-256 over what is embedded: the title counts, since every passage is read under it."""
+        return hashlib.sha256(f"{self.title}\0{self.body}".encode("utf-8", "surrogatepass")).hexdigest()
+
+    @property
+    def is_indexed(self) -> bool:
+        return self.indexed_digest == self.body_digest != ""
 
 
 class Passage(models.Model):
