@@ -8,9 +8,13 @@ import secrets
 import tempfile
 from pathlib import Path
 
+import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+
+# Lets classes such as ModelAdmin[Article] name their model at run time, as the type checker wants it.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -23,8 +27,13 @@ MODELS_DIR = VAR_DIR / "models"
 RELEASES_DIR = VAR_DIR / "releases"
 MEDIA_ROOT = VAR_DIR / "media"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or VAR_DIR / "static")
-for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, MEDIA_ROOT, STATIC_ROOT):
-    _directory.mkdir(parents=True, exist_ok=True)
+try:
+    for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, MEDIA_ROOT, STATIC_ROOT):
+        _directory.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(f"VAR_DIR={VAR_DIR} can't be written: {error.strerror}.") from error
+if not os.access(VAR_DIR, os.W_OK | os.X_OK):
+    raise ImproperlyConfigured(f"VAR_DIR={VAR_DIR} can't be written by this user.")
 
 
 def _runtime_dir() -> Path:
@@ -312,6 +321,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.channels.server": {"level": "WARNING"},
+        "gguf": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

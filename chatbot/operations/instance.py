@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,20 @@ from pathlib import Path
 import psutil
 
 from chatbot.exceptions import StartupError
+
+# The database, a log of the broker and one small release; less than this and every write is about to fail.
+NEEDED_MIB = 64
+
+
+def check_disk_has_room(directory: Path) -> None:
+    """Returns if there is room to work.
+
+    Raises:
+        StartupError: the disk is as good as full.
+    """
+    free = shutil.disk_usage(directory).free // 2**20
+    if free < NEEDED_MIB:
+        raise StartupError(f"The disk that holds {directory} is full: {free} MiB are left, {NEEDED_MIB} are needed.")
 
 
 @contextmanager
@@ -80,7 +95,7 @@ def _port_holder(port: int) -> str | None:
         listening = [
             connection
             for connection in psutil.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
         ]
     except psutil.AccessDenied:
         return "another program"

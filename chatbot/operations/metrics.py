@@ -95,8 +95,8 @@ class DeliveryCollector(Collector):
             "frontdesk_replies_recent", "Replies of the last 15 minutes by release.", labels=["classifier", "generator"]
         )
         releases = recent.filter(status=Turn.Status.DONE).order_by().values("classifier__name", "generator__name")
-        for row in releases.annotate(count=Count("pk")):
-            replies.add_metric([row["classifier__name"] or "", row["generator__name"] or ""], row["count"])
+        for served in releases.annotate(count=Count("pk")):
+            replies.add_metric([served["classifier__name"] or "", served["generator__name"] or ""], served["count"])
         yield replies
         yield from self._latencies(recent)
 

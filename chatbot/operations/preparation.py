@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db.models import F
 
+from chatbot.exceptions import FrontdeskError
 from chatbot.intents.models import Example, Intent
-from chatbot.knowledge.models import Article
+from chatbot.knowledge.models import Article, Passage
 from chatbot.operations.readiness import pending_migrations
+from chatbot.operations.seeding import seed_demo
 from chatbot.operations.staff import sync_groups
 from chatbot.operations.terminal import Terminal
+from chatbot.releases.encoders import current_encoder_digest
 from chatbot.releases.models import Kind, Promotion
+from chatbot.releases.preparation import models_are_prepared, prepare_base_models
+
+Report = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One long thing: whether it is needed, and how it is done."""
+    """Something long that needs a model: whether it is still to be done, and how."""
 
     doing: str
     done: str
     is_needed: Callable[[], bool]
-    run: Callable[[], None]
+    run: Callable[[Report], Any]
 
 
 def prepare_database(terminal: Terminal) -> None:
@@ -33,12 +39,17 @@ def prepare_database(terminal: Terminal) -> None:
     if waiting:
         with terminal.step(f"Migrating the database ({waiting} steps)", "Migrated the database"):
             call_command("migrate", interactive=False, verbosity=0)
-            sync_groups()
-    from chatbot.operations.seeding import seed_demo
-
+        sync_groups()
     if settings.SEED_DEMO and not Intent.objects.exists() and not Article.objects.exists():
         with terminal.step("Filling the empty database with the demo shop", "Filled the database with the demo shop"):
             seed_demo()
+
+
+def collect_static_files(terminal: Terminal) -> None:
+    """In production the pages' scripts and styles are served from one folder of compressed files."""
+    if settings.PRODUCTION:
+        with terminal.step("Collecting static files", "Collected static files"):
+            call_command("collectstatic", interactive=False, verbosity=0)
 
 
 def missing_model_steps() -> list[Step]:
@@ -46,9 +57,20 @@ def missing_model_steps() -> list[Step]:
     return [step for step in MODEL_STEPS if step.is_needed()]
 
 
-def _lacks_models() -> bool:
-    from chatbot.releases.preparation import models_are_prepared
+def run_model_steps(terminal: Terminal) -> None:
+    """Do what is missing, with progress. Imports torch, so run it in a process of its own.
 
+    Raises:
+        FrontdeskError: a step could not be done; says what mends it.
+    """
+    for step in MODEL_STEPS:
+        # Asked again before each: a new encoder makes the classifier and the index follow.
+        if step.is_needed():
+            with terminal.progress(step.doing, step.done) as report:
+                step.run(report)
+
+
+def _lacks_models() -> bool:
     return not models_are_prepared()
 
 
@@ -58,27 +80,27 @@ def _lacks_classifier() -> bool:
 
 
 def _lacks_index() -> bool:
-    return Article.objects.exclude(indexed_digest=F("body_digest")).exists()
+    try:
+        foreign = Passage.objects.exclude(encoder_digest=current_encoder_digest())
+    except FrontdeskError:
+        return Article.objects.exists()  # the encoder is not prepared yet
+    return Article.objects.stale().exists() or foreign.exists()
 
 
-def _index() -> None:
+def _train(report: Report) -> None:
+    from chatbot.training.services import train_catalogue_classifier
+
+    train_catalogue_classifier(progress=report)
+
+
+def _index(report: Report) -> None:
     from chatbot.knowledge.services import index_all
 
-    index_all()
+    index_all(progress=lambda done, of: report(f"{done} of {of}", done / max(1, of)))
 
 
 MODEL_STEPS = (
-    Step(
-        "Preparing the base models",
-        "Prepared the base models",
-        _lacks_models,
-        lambda: call_command("prepare_models"),
-    ),
-    Step(
-        "Training the first classifier",
-        "Trained the first classifier",
-        _lacks_classifier,
-        lambda: call_command("train_classifier"),
-    ),
+    Step("Preparing the base models", "Prepared the base models", _lacks_models, prepare_base_models),
+    Step("Training the first classifier", "Trained the first classifier", _lacks_classifier, _train),
     Step("Indexing the help articles", "Indexed the help articles", _lacks_index, _index),
 )

@@ -17,9 +17,9 @@ from django.db import DatabaseError, connections
 from chatbot.exceptions import FrontdeskError, StartupError
 from chatbot.operations import stack
 from chatbot.operations.broker import wait_until_ready
-from chatbot.operations.instance import check_port_is_free, sole_instance
-from chatbot.operations.preparation import missing_model_steps, prepare_database
-from chatbot.operations.staff import create_first_accounts, sync_groups
+from chatbot.operations.instance import check_disk_has_room, check_port_is_free, sole_instance
+from chatbot.operations.preparation import collect_static_files, missing_model_steps, prepare_database
+from chatbot.operations.staff import NewAccount, create_first_accounts, sync_groups
 from chatbot.operations.supervisor import Supervisor, describe_exit
 from chatbot.operations.terminal import Terminal
 
@@ -45,6 +45,7 @@ class Serve:
         """Serve until told to stop. Returns the exit code."""
         try:
             with sole_instance(settings.VAR_DIR / "serve.lock", address=self._address):
+                check_disk_has_room(settings.VAR_DIR)
                 check_port_is_free(self._host, self._port)
                 return asyncio.run(self._serve())
         except (FrontdeskError, DatabaseError, OSError) as error:
@@ -52,11 +53,10 @@ class Serve:
             return EXIT_STARTUP
 
     async def _serve(self) -> int:
-        supervisor = Supervisor(show=self._terminal.log, directory=settings.BASE_DIR)
+        supervisor = Supervisor(show=self._show, directory=settings.BASE_DIR)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal, number, supervisor)
-        broker = "broker" if settings.USES_EMBEDDED_BROKER else None
         try:
             started = asyncio.create_task(self._start(supervisor))
             stopped = asyncio.create_task(self._stop_requested.wait())
@@ -69,13 +69,13 @@ class Serve:
                 with suppress(asyncio.CancelledError):
                     await started
             self._terminal.say("Stopping …")
-            # The broker goes last: workers hand their unfinished turns back through it.
-            await supervisor.stop([name for name in supervisor.names() if name != broker])
-            await supervisor.stop()
-            self._terminal.say("Stopped.")
             return 0
         finally:
+            # The broker goes last: workers hand their unfinished turns back through it.
+            await supervisor.stop([name for name in supervisor.names() if name != stack.BROKER])
+            await supervisor.stop()
             supervisor.close()
+            self._terminal.say("Stopped.")
 
     def _on_signal(self, number: int, supervisor: Supervisor) -> None:
         if self._stop_requested.is_set() and number == signal.SIGINT:
@@ -104,9 +104,15 @@ class Serve:
             self._terminal.show_accounts(accounts, self._address)
         self._terminal.announce(f"Frontdesk is ready: {self._address}  (Ctrl-C stops it)")
 
+    def _show(self, name: str, line: str) -> None:
+        # True of servers with data larger than memory; ours holds a few MiB.
+        if name != stack.BROKER or "overcommit" not in line:
+            self._terminal.log(name, line)
+
     def _prepare_database(self) -> bool:
         try:
             prepare_database(self._terminal)
+            collect_static_files(self._terminal)
             return bool(missing_model_steps())
         finally:
             connections.close_all()
@@ -132,7 +138,7 @@ class Serve:
         return "; ".join(f"{name}: {check['detail']}" for name, check in answer["checks"].items() if not check["ok"])
 
 
-def _create_accounts() -> list:  # type: ignore[type-arg]
+def _create_accounts() -> list[NewAccount]:
     try:
         sync_groups()
         return create_first_accounts()

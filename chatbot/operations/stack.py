@@ -10,15 +10,15 @@ from django.conf import settings
 from chatbot.operations.broker import broker_command
 from chatbot.operations.supervisor import ProcessSpec
 
-BROKER_DIR = "broker"
+BROKER = "broker"
 # Chat pages hold their sockets for ever; they reconnect when the process is replaced.
 WEB_GRACE_S = 3
 
 
 def broker_spec() -> ProcessSpec:
     """The embedded Valkey."""
-    command = broker_command(socket=Path(settings.EMBEDDED_BROKER_SOCKET), data_dir=settings.VAR_DIR / BROKER_DIR)
-    return ProcessSpec(name="broker", command=command)
+    command = broker_command(socket=Path(settings.EMBEDDED_BROKER_SOCKET), data_dir=settings.VAR_DIR / "broker")
+    return ProcessSpec(name=BROKER, command=command)
 
 
 def preparation_spec() -> ProcessSpec:

@@ -55,9 +55,9 @@ def create_first_accounts() -> list[NewAccount]:
     admin = NewAccount("admin", _password(), "everything")
     reviewer = NewAccount("reviewer", _password(), "reads and reviews transcripts")
     operator = NewAccount("operator", _password(), "trains and promotes models")
-    users.create_superuser(admin.username, password=admin.password)  # type: ignore[attr-defined]
+    users.create_superuser(admin.username, password=admin.password)
     for account, group in ((reviewer, "support"), (operator, "operator")):
-        user = users.create_user(account.username, password=account.password, is_staff=True)  # type: ignore[attr-defined]
+        user = users.create_user(account.username, password=account.password, is_staff=True)
         user.groups.add(Group.objects.get(name=group))
     return [admin, reviewer, operator]
 

@@ -7,7 +7,6 @@ takes its grandchildren with it. A leash (the kernel) and a guardian (a process)
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import time
@@ -16,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatbot.operations.processes import Guardian, kill_group, leashed
-
-logger = logging.getLogger(__name__)
 
 # A process that lived this long had come up well: its next death is met with an immediate restart again.
 STEADY_S = 30.0
@@ -138,23 +135,33 @@ class Supervisor:
         quick_deaths = 0
         while not managed.stopping.is_set():
             born = time.monotonic()
-            managed.process, output = await self._spawn(managed.spec)
-            managed.started.set()
-            if managed.stopping.is_set():
-                managed.process.terminate()
-            code = await managed.process.wait()
-            self._bury(managed.process)
-            await output
+            end = await self._run(managed)
             if managed.stopping.is_set():
                 return
             quick_deaths = 1 if time.monotonic() - born > STEADY_S else quick_deaths + 1
             delay = restart_delay(quick_deaths)
             when = "now" if not delay else f"in {delay:.0f} s"
-            self._show("serve", f"{name} ended ({describe_exit(code)}); it is started again {when}")
+            self._show("serve", f"{name} ended ({end}); it is started again {when}")
             try:
                 await asyncio.wait_for(managed.stopping.wait(), delay)
             except TimeoutError:
                 pass
+
+    async def _run(self, managed: _Managed) -> str:
+        """One life of a process. Returns in words how it ended."""
+        try:
+            managed.process, output = await self._spawn(managed.spec)
+        except OSError as error:
+            if not managed.started.is_set():
+                raise
+            return f"could not be started: {error.strerror}"  # no memory or no file descriptor left for the moment
+        managed.started.set()
+        if managed.stopping.is_set():
+            managed.process.terminate()
+        code = await managed.process.wait()
+        self._bury(managed.process)
+        await output
+        return describe_exit(code)
 
     async def _spawn(self, spec: ProcessSpec) -> tuple[asyncio.subprocess.Process, asyncio.Task[None]]:
         # A pipe of our own: asyncio's would make wait() hang for as long as a grandchild holds the other end.

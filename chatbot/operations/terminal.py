@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.panel import Panel
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,7 @@ from chatbot.operations.staff import NewAccount
 
 # Told apart on light and dark backgrounds alike; red and yellow are for trouble.
 _PREFIX_COLORS = ("36", "32", "35", "34", "96", "92", "95", "94")
+MILESTONE_S = 5.0
 _LEVEL = re.compile(r"^\S+ (WARNING|ERROR|CRITICAL|DEBUG) ")
 
 
@@ -54,6 +56,32 @@ class Terminal:
             self._write(f"… {doing}")
             yield
         self._write(f"✓ {done} ({time.monotonic() - started:.1f} s)")
+
+    @contextmanager
+    def progress(self, doing: str, done: str) -> Iterator[Callable[[str, float | None], None]]:
+        """A step that tells how far it is: yields a function of what it is doing, and the share (0 to 1) or None."""
+        started = time.monotonic()
+        if self._live:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            with Progress(*columns, console=self._console, transient=True) as bar:
+                task = bar.add_task(doing, total=1.0)
+                yield lambda message, share: bar.update(task, description=f"{doing}: {message}", completed=share)
+        else:
+            self._write(f"… {doing}")
+            yield self._milestones()
+        self._write(f"✓ {done} ({time.monotonic() - started:.1f} s)")
+
+    def _milestones(self) -> Callable[[str, float | None], None]:
+        """Where nothing can be redrawn, a line every few seconds is enough."""
+        next_line = time.monotonic() + MILESTONE_S
+
+        def report(message: str, share: float | None) -> None:
+            nonlocal next_line
+            if time.monotonic() >= next_line:
+                next_line = time.monotonic() + MILESTONE_S
+                self._write(f"  {message}" + (f" ({share:.0%})" if share is not None else ""))
+
+        return report
 
     def log(self, name: str, line: str) -> None:
         """One line that a process wrote, behind the process's name."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from chatbot.exceptions import StartupError
-from chatbot.operations.instance import check_port_is_free, sole_instance
+from chatbot.operations.instance import check_disk_has_room, check_port_is_free, sole_instance
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,6 +60,23 @@ def test_a_busy_port_names_its_holder() -> None:
 def test_a_host_that_does_not_exist_is_named() -> None:
     with pytest.raises(StartupError, match=r"HOST=no\.such\.host\.invalid"):
         check_port_is_free("no.such.host.invalid", 8000)
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_disk_has_room(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=3 * 2**20))
+    with pytest.raises(StartupError, match="is full: 3 MiB are left"):
+        check_disk_has_room(tmp_path)
+
+
+def test_a_var_folder_that_cannot_be_written_is_named() -> None:
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "VAR_DIR": "/proc/frontdesk"}
+    serve = subprocess.run(
+        [sys.executable, "manage.py", "serve"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert serve.returncode == 1
+    assert serve.stderr.startswith("Frontdesk is not configured: VAR_DIR=/proc/frontdesk can't be written")
+    assert serve.stderr.count("\n") == 1
 
 
 def test_serve_says_in_one_line_that_another_one_runs(tmp_path: Path) -> None:

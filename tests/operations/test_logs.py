@@ -47,5 +47,5 @@ def test_an_exception_is_folded_into_its_line() -> None:
         error = sys.exc_info()[1]
     line = LineFormatter().format(record("failed", error=error))
     assert len(line.splitlines()) == 1
-    assert r"failed | ValueError: outer\x1b[31m (from KeyError: 'inner\\nline')" in line
+    assert r"failed | ValueError: outer\x1b[31m (from KeyError: 'inner\nline')" in line
     assert "test_an_exception_is_folded_into_its_line" in line

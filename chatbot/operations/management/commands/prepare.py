@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from chatbot.exceptions import FrontdeskError
-from chatbot.operations.preparation import missing_model_steps, prepare_database
+from chatbot.operations.preparation import collect_static_files, prepare_database, run_model_steps
 from chatbot.operations.staff import sync_groups
 from chatbot.operations.terminal import Terminal
 
@@ -25,9 +25,7 @@ class Command(BaseCommand):
         try:
             prepare_database(terminal)
             sync_groups()
-            for step in missing_model_steps():
-                terminal.say(f"… {step.doing}")
-                step.run()
-                terminal.say(f"✓ {step.done}")
+            collect_static_files(terminal)
+            run_model_steps(terminal)
         except FrontdeskError as error:
             raise CommandError(str(error)) from error
