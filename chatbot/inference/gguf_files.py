@@ -235,8 +235,9 @@ def write_gguf_q8(model_dir: Path, base_gguf: Path | None, out: Path) -> None:
 
 def read_safetensors(model_dir: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     """Every tensor of a folder's safetensors files, sharded or not. bfloat16 comes out as float32."""
-    from safetensors import SafetensorError, deserialize
+    import safetensors
 
+    deserialize: Any = safetensors.deserialize
     files = sorted(model_dir.glob("*.safetensors"))
     if not files:
         raise ModelFilesError("the file is missing", path=model_dir / "model.safetensors")
@@ -244,7 +245,7 @@ def read_safetensors(model_dir: Path) -> Iterator[tuple[str, NDArray[Any]]]:
         try:
             # One file at a time, so that memory holds one shard and not the model twice.
             entries = deserialize(path.read_bytes())
-        except SafetensorError as error:
+        except safetensors.SafetensorError as error:
             raise ModelFilesError(f"not a readable safetensors file ({error})", path=path) from error
         for name, entry in entries:
             yield name, _to_numpy(entry)
@@ -329,7 +330,7 @@ def _describe(writer: Any, config: Mapping[str, Any], model_dir: Path) -> None:
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
     template = model_dir / "chat_template.jinja"
     writer.add_chat_template(template.read_text() if template.exists() else settings.get("chat_template") or "")
-    eos = config.get("eos_token_id")
+    eos = config["eos_token_id"]
     writer.add_eos_token_id(int(eos[0] if isinstance(eos, list) else eos))
     if config.get("bos_token_id") is not None:
         writer.add_bos_token_id(int(config["bos_token_id"]))

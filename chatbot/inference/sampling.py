@@ -34,7 +34,8 @@ class SamplingParams:
         _require("top_p", self.top_p, 0.0 < self.top_p <= 1.0, "above 0 and at most 1")
         _require("repetition_penalty", self.repetition_penalty, 0.5 <= self.repetition_penalty <= 2.0, "0.5 to 2")
         _require("deadline_s", self.deadline_s, self.deadline_s > 0.0, "above 0")
-        if isinstance(self.stop, str) or not all(isinstance(text, str) and text for text in self.stop):
+        stop: object = self.stop  # a lone string is a tuple of letters to everyone but the type checker
+        if isinstance(stop, str) or not all(isinstance(text, str) and text for text in self.stop):
             raise ValueError(f"stop must be a tuple of non-empty strings, not {self.stop!r}")
         if self.seed is not None and not 0 <= self.seed < _SEED_LIMIT:
             raise ValueError(f"seed must be from 0 to {_SEED_LIMIT - 1}, not {self.seed!r}")

@@ -56,7 +56,7 @@ def prepare_generator(source: Path | None, target_dir: Path, progress: Progress 
     if source.is_dir() and (gguf := sorted(source.glob("*.gguf"))) and not (source / "config.json").exists():
         source = gguf[0]
     if not source.exists():
-        raise ModelFilesError("the model does not exist", path=source, remedy="set GENERATOR_MODEL to a folder that does")
+        raise ModelFilesError("the model does not exist", path=source, remedy="set GENERATOR_MODEL to one that does")
     if _is_prepared(target_dir, _fingerprint(source)):
         report(f"{target_dir.name} is ready", 1.0)
         return target_dir

@@ -188,9 +188,13 @@ def test_sixteen_threads_get_their_own_replies(engine: SharedEngine) -> None:
 
 def test_waiting_line_is_bounded_and_cancellable(engine: SharedEngine) -> None:
     accepted: list[Generation] = []
-    with pytest.raises(EngineBusy):
+
+    def submit_for_ever() -> None:
         while True:
             accepted.append(engine.submit(ask(engine), ENDLESS))
+
+    with pytest.raises(EngineBusy):
+        submit_for_ever()
     assert len(accepted) > STREAMS
     for generation in accepted:
         generation.cancel()

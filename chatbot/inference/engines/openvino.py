@@ -39,7 +39,13 @@ class OpenVINOEngine(SharedEngine):
     name = "openvino"
 
     def __init__(
-        self, model_dir: Path, *, max_streams: int, kv_cache_mib: int, threads: int | None, start_limit_s: int = START_LIMIT_S
+        self,
+        model_dir: Path,
+        *,
+        max_streams: int,
+        kv_cache_mib: int,
+        threads: int | None,
+        start_limit_s: int = START_LIMIT_S,
     ) -> None:
         """Returns once the child has proved itself. Raises ModelFilesError, or EngineError where it could not."""
         super().__init__(ModelTokenizer(model_dir), max_streams=max_streams)
@@ -53,8 +59,8 @@ class OpenVINOEngine(SharedEngine):
             "gguf": str(gguf.resolve()),
             "max_streams": max_streams,
             "kv_cache_mib": kv_cache_mib,
+            "context_tokens": self.context_tokens,
             "threads": threads,
-            "cache_dir": "",
             "end_ids": sorted(self.tokenizer.end_ids),
             "vocab_size": self.tokenizer.vocab_size,
             "proof_ids": self.prompts.build(
@@ -127,18 +133,24 @@ class OpenVINOEngine(SharedEngine):
     def _read(self) -> None:
         try:
             for line in self._incoming:
-                frame = json.loads(line)
-                self._kv_share, self._held = frame["kv"], frame["held"]
-                for request, ids, outcome in frame["made"]:
-                    self._deliver(request, ids, last=outcome == "finished")
-                    if outcome not in (None, "finished"):
-                        self._fail(request, EngineError(f"OpenVINO gave the request up: {outcome}"))
-        except (OSError, ValueError):
-            pass  # a connection cut in the middle of a frame is a dead child like any other
+                self._take(json.loads(line))
+            cause = ""
+        except OSError:
+            cause = ""  # a connection cut in the middle of a frame is a dead child like any other
+        except Exception as error:  # whatever it is, nobody may be left waiting
+            logger.exception("The engine's reader failed")
+            cause = f"its frames could not be read ({error})"
         if self.alive:
-            error = EngineError(f"the OpenVINO process died: {self._epitaph()}")
-            logger.error("%s", error)
-            self._end(error)
+            ended = EngineError(f"the OpenVINO process ended: {cause or self._epitaph()}")
+            logger.error("%s", ended)
+            self._end(ended)
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        self._kv_share, self._held = frame["kv"], frame["held"]
+        for request, ids, outcome in frame["made"]:
+            self._deliver(request, ids, last=outcome == "finished")
+            if outcome not in (None, "finished"):
+                self._fail(request, EngineError(f"OpenVINO gave the request up: {outcome}"))
 
     def in_model(self) -> int:
         return self._held

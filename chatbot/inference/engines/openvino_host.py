@@ -56,19 +56,19 @@ class Host:
         config.max_num_seqs = settings["max_streams"]
         config.max_num_batched_tokens = max(_TOKENS_PER_STEP, settings["max_streams"])
         token_bytes = settings["kv_values_per_token"] * _KV_BYTES + settings["kv_heads_per_token"] * _KV_EXTRA_BYTES
-        config.num_kv_blocks = max(settings["max_streams"], settings["kv_cache_mib"] * 2**20 // token_bytes // _KV_BLOCK)
+        blocks = settings["kv_cache_mib"] * 2**20 // token_bytes // _KV_BLOCK
+        # One full conversation must fit, whatever the limit says.
+        config.num_kv_blocks = max(settings["context_tokens"] // _KV_BLOCK + 1, blocks)
         properties: dict[str, Any] = {"KV_CACHE_PRECISION": openvino.Type.u8}
         if settings["threads"]:
             properties["INFERENCE_NUM_THREADS"] = settings["threads"]
-        if settings["cache_dir"]:
-            properties["CACHE_DIR"] = settings["cache_dir"]
         self._end_ids: list[int] = settings["end_ids"]
         self._pipeline = genai.ContinuousBatchingPipeline(settings["gguf"], config, "CPU", properties)
         self._handles: dict[int, Any] = {}
 
     def prove(self, token_ids: Sequence[int], vocab_size: int) -> None:
         """Raise RuntimeError unless the model gives the same sensible ids alone, from the cache and in a batch."""
-        replies = []
+        replies: list[list[int]] = []
         for streams in (1, 1, 3):
             made: dict[int, list[int]] = {-index: [] for index in range(1, streams + 1)}
             for request in made:

@@ -120,17 +120,19 @@ class TransformersEngine(SharedEngine):
         self._manager.cancel_request(str(request))
 
     def _deliver_outputs(self) -> None:
-        while True:
-            output = self._manager.get_result(timeout=_PULSE_S)
-            if output is not None:
-                self._deliver_output(output)
-            elif not self._manager.is_running():
-                break
+        cause: object = "no reason given"
+        try:
+            while (output := self._manager.get_result(timeout=_PULSE_S)) is not None or self._manager.is_running():
+                if output is not None:
+                    self._deliver_output(output)
+            cause = self._manager.background_thread_status.fatal_error or cause
+        except Exception as error:  # whatever it is, nobody may be left waiting
+            logger.exception("The engine's delivering thread failed")
+            cause = error
         if self.alive:
-            cause = self._manager.background_thread_status.fatal_error
-            error = EngineError(f"the model's thread died: {cause or 'no reason given'}")
-            logger.error("%s", error)
-            self._end(error)
+            ended = EngineError(f"the model's thread ended: {cause}")
+            logger.error("%s", ended)
+            self._end(ended)
 
     def _deliver_output(self, output: Any) -> None:
         request = int(output.request_id)
