@@ -52,7 +52,10 @@ def readyz(request: HttpRequest) -> HttpResponse:
         "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in readiness.checks},
         "workers": workers,
     }
-    return JsonResponse(content, status=200 if readiness.ready else 503)
+    response = JsonResponse(content, status=200 if readiness.ready else 503)
+    # Django would log every refusal as an error; whoever asks keeps asking until it is green.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

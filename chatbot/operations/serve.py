@@ -23,7 +23,7 @@ from chatbot.operations.staff import NewAccount, create_first_accounts, sync_gro
 from chatbot.operations.supervisor import Supervisor, describe_exit
 from chatbot.operations.terminal import Terminal
 
-READY_POLL_S = 0.2
+READY_POLL_S = 0.4
 # Models load in seconds; after this the reader wants to know what is still missing.
 PATIENCE_S = 30.0
 BACKGROUND_DELAY_S = 20.0

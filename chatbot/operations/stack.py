@@ -13,6 +13,10 @@ from chatbot.operations.supervisor import ProcessSpec
 BROKER = "broker"
 # Chat pages hold their sockets for ever; they reconnect when the process is replaced.
 WEB_GRACE_S = 3
+# The tasks carry ids as JSON and no pickles, which is what Celery warns root of.
+_AS_ROOT = "ignore:You're running the worker with superuser privileges"
+# The newer implementation does not yet hold a slow reader's frames back.
+_OLD_WEBSOCKETS = "ignore:The `websockets` implementation is deprecated"
 
 
 def broker_spec() -> ProcessSpec:
@@ -58,7 +62,7 @@ def _manage(*arguments: str) -> list[str]:
 def _worker(queue: str, *pool: str) -> list[str]:
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     return [
-        *(sys.executable, "-m", "celery", "--quiet", "-A", "chatbot", "worker"),
+        *(sys.executable, "-W", _AS_ROOT, "-m", "celery", "--quiet", "-A", "chatbot", "worker"),
         *("-Q", queue, "-n", f"{queue}@%h", "-l", settings.LOG_LEVEL),
         *pool,
         *quiet,
@@ -67,7 +71,7 @@ def _worker(queue: str, *pool: str) -> list[str]:
 
 def _web(host: str, port: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "uvicorn", "chatbot.asgi:application"),
+        *(sys.executable, "-W", _OLD_WEBSOCKETS, "-m", "uvicorn", "chatbot.asgi:application"),
         *("--host", host, "--port", str(port)),
         *("--lifespan", "off", "--no-access-log", "--no-server-header"),
         # Proxies are counted by settings.TRUSTED_PROXIES; uvicorn's own rule would trust anybody on this machine.

@@ -86,6 +86,8 @@ class Terminal:
     def log(self, name: str, line: str) -> None:
         """One line that a process wrote, behind the process's name."""
         line = escape(line)
+        if not line.strip():
+            return
         if not self._colored:
             self._write(f"{name:<11} | {line}")
             return
