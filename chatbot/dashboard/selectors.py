@@ -11,7 +11,6 @@ from django.urls import reverse
 from chatbot.conversations.models import Conversation, Message, Turn
 from chatbot.intents.models import Example, Intent
 from chatbot.knowledge.models import Article, Passage
-from chatbot.knowledge.selectors import stale_articles
 from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.selectors import current_promotion
 
@@ -79,7 +78,7 @@ def conversation_facts() -> list[Fact]:
 def catalogue_facts() -> list[Fact]:
     """What the bot knows."""
     articles = reverse("admin:knowledge_article_changelist")
-    stale = stale_articles().count()
+    stale = Article.objects.stale().count()
     return [
         Fact("Active intents", Intent.objects.filter(is_active=True).count(), reverse("admin:intents_intent_changelist")),
         Fact("Examples", Example.objects.filter(~Q(intent=None)).count(), reverse("admin:intents_example_changelist")),

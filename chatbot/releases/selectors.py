@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import Max
 
+from chatbot.releases.encoders import current_encoder_digest
 from chatbot.releases.models import Kind, Promotion, Release
 
 
@@ -46,6 +47,8 @@ def older_promoted_release(release: Release) -> Release | None:
     return Release.objects.filter(pk__in=promoted).order_by("-id").first()
 
 
-def current_releases() -> dict[str, Release | None]:
-    """What is served, by kind."""
-    return {kind: current_release(kind) for kind in Kind.values}
+def classifier_fits_encoder() -> bool:
+    """Whether there is a current classifier, made for the encoder in use. Raises ModelFilesError without an encoder."""
+    release = current_release(Kind.CLASSIFIER)
+    trained_with = (release.manifest.get("configuration") or {}).get("encoder_digest") if release else None
+    return trained_with == current_encoder_digest()

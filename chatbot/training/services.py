@@ -10,7 +10,7 @@ from chatbot.exceptions import ClassifierError
 from chatbot.intents.selectors import out_of_scope_examples, training_examples
 from chatbot.releases.encoders import encoder_directory, load_encoder
 from chatbot.releases.models import Kind, Release
-from chatbot.releases.selectors import current_release
+from chatbot.releases.selectors import classifier_fits_encoder
 from chatbot.releases.services import promote_release, store_release
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ def train_catalogue_classifier(
     progress: Progress | None = None,
     created_by: AbstractBaseUser | None = None,
 ) -> Release:
-    """Train on the catalogue's examples and register the result; promote it if asked to, or if there is no other.
+    """Train on the catalogue's examples and register the result.
+
+    Promotes it if asked to, or if there is no current one that the encoder in use could serve.
 
     Raises ClassifierError where the examples do not suffice, ModelFilesError where the encoder is missing.
     """
@@ -36,18 +38,20 @@ def train_catalogue_classifier(
         raise ClassifierError(
             "The catalogue has no examples; add some in the admin, or with python manage.py seed_demo or import_intents."
         )
-    trained = train_fast(examples, out_of_scope, load_encoder(), seed, progress)
+    encoder = load_encoder()
+    trained = train_fast(examples, out_of_scope, encoder, seed, progress)
     release = store_release(
         kind=Kind.CLASSIFIER,
         write=trained.classifier.save,
         base=encoder_directory().name,
         dataset_digest=examples_digest(examples, out_of_scope),
-        configuration=trained.configuration,
+        configuration={**trained.configuration, "encoder_digest": encoder.digest},
         seed=seed,
         metrics=trained.metrics,
         created_by=created_by,
     )
-    if promote or current_release(Kind.CLASSIFIER) is None:
-        reason = "Trained on the catalogue and promoted at once." if promote else "The first classifier."
-        promote_release(release=release, reason=reason, promoted_by=created_by)
+    if promote:
+        promote_release(release=release, reason="Trained on the catalogue, to be served at once.", promoted_by=created_by)
+    elif not classifier_fits_encoder():
+        promote_release(release=release, reason="The first classifier for this encoder.", promoted_by=created_by)
     return release

@@ -181,9 +181,11 @@ def _assign_folds(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 def _fit_head(embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> _Head:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=_MAX_ITERATIONS)
-    with warnings.catch_warnings():
+    # One thread: the matrices are small, and threads that spin for each other are ten times slower on a busy machine.
+    with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="blas"):
         # Stopping at the limit changes the third digit of a logit; calibration sees to the rest.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(embeddings, labels)
