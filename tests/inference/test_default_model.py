@@ -24,10 +24,10 @@ CANCELLING = GroundingPassage(
     "press Cancel order. After 30 minutes the order is being packed and can no longer be cancelled, but you can return "
     "it within 30 days.",
 )
-# Engines that round differently part at the first near tie. Over 214 tokens the widest gap between the two likeliest
-# that OpenVINO fell on the other side of was 0.3 (with float32 activations and cache: 0.2); wrong weights miss by many.
+# Engines that round differently part at the first near tie. Over 214 tokens OpenVINO never took one that the float
+# model held 0.3 less likely (in logits; 0.2 with float32 activations and cache). Wrong weights miss by many.
 NEAR_TIE = 0.6
-TOKENS = 24
+TOKENS = 40
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +39,21 @@ def engine() -> Iterator[OpenVINOEngine]:
 
 @pytest.fixture(scope="module")
 def reference() -> Any:
+    import torch
     from transformers import AutoModelForCausalLM
 
+    torch.set_num_threads(1)  # beside OpenVINO's threads, two would spin for each other's turn
     return AutoModelForCausalLM.from_pretrained(MODEL_DIR, local_files_only=True)
 
 
-def greedy_with_margins(reference: Any, token_ids: tuple[int, ...]) -> tuple[list[int], list[float]]:
-    """The float model's reply, and by how much each of its tokens won over the next likeliest."""
+def regrets(reference: Any, prompt: tuple[int, ...], reply: list[int]) -> list[float]:
+    """By how much the float model, reading along, would have preferred another token at each place."""
     import torch
 
     with torch.no_grad():
-        made = reference.generate(torch.tensor([token_ids]), max_new_tokens=TOKENS, do_sample=False)[0]
-        logits = reference(made[None]).logits[0, len(token_ids) - 1 : -1]
-    best = logits.topk(2).values
-    return made[len(token_ids) :].tolist(), (best[:, 0] - best[:, 1]).tolist()
+        logits = reference(torch.tensor([[*prompt, *reply]])).logits[0, len(prompt) - 1 : -1]
+    chosen = logits.gather(1, torch.tensor(reply)[:, None])[:, 0]
+    return (logits.max(dim=1).values - chosen).tolist()
 
 
 def test_q8_gguf_follows_the_float_model(engine: OpenVINOEngine, reference: Any) -> None:
@@ -70,13 +71,10 @@ def test_q8_gguf_follows_the_float_model(engine: OpenVINOEngine, reference: Any)
             turns=[Utterance("user", question)],
         )
         generation = engine.submit(prompt, SamplingParams(max_tokens=TOKENS))
-        served = [index for chunk in generation for index in chunk.token_ids]
-        expected, margins = greedy_with_margins(reference, prompt.token_ids)
-        split = next(
-            (at for at, pair in enumerate(zip(served, expected, strict=False)) if pair[0] != pair[1]), len(expected)
-        )
-        assert split == len(expected) or margins[split] < NEAR_TIE, (question, split, served, expected)
-        agreements.append(split)
+        reply = [index for chunk in generation for index in chunk.token_ids]
+        regret = regrets(reference, prompt.token_ids, reply)
+        assert max(regret) < NEAR_TIE, (question, regret)
+        agreements.append(next((at for at, lost in enumerate(regret) if lost > 0.0), len(regret)))
     assert statistics.median(agreements) >= 12, agreements
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chatbot.exceptions import EngineBusy, EngineClosed, EngineError, PromptTooLong
@@ -253,6 +256,24 @@ def test_a_killed_child_fails_its_replies_and_marks_the_engine_dead(tiny_model: 
     with pytest.raises(EngineClosed):
         engine.submit(ask(engine), SamplingParams())
     engine.close()
+
+
+def test_a_killed_worker_leaves_no_orphan(tiny_model: Path) -> None:
+    program = (
+        "from pathlib import Path; from chatbot.inference.engines.openvino import OpenVINOEngine as E\n"
+        "from chatbot.inference.prompt import Utterance; from chatbot.inference.sampling import SamplingParams\n"
+        f"e = E(Path({str(tiny_model)!r}), max_streams=1, kv_cache_mib=16, threads=1)\n"
+        "p = e.prompts.build(system='', guidance='', passages=[], turns=[Utterance('user', 'Hi')])\n"
+        "g = e.submit(p, SamplingParams(max_tokens=1500)); next(g); print(e.pid, flush=True); g.__next__(); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        child = psutil.Process(int(worker.stdout.readline()))
+        worker.kill()
+        child.wait(timeout=5)
+    assert not child.is_running()
 
 
 def test_a_dead_model_thread_fails_its_replies(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
