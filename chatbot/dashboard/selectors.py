@@ -80,7 +80,9 @@ def catalogue_facts() -> list[Fact]:
     articles = reverse("admin:knowledge_article_changelist")
     stale = Article.objects.stale().count()
     return [
-        Fact("Active intents", Intent.objects.filter(is_active=True).count(), reverse("admin:intents_intent_changelist")),
+        Fact(
+            "Active intents", Intent.objects.filter(is_active=True).count(), reverse("admin:intents_intent_changelist")
+        ),
         Fact("Examples", Example.objects.filter(~Q(intent=None)).count(), reverse("admin:intents_example_changelist")),
         Fact("Out-of-scope examples", Example.objects.filter(intent=None).count()),
         Fact("Published articles", Article.objects.filter(is_published=True).count(), articles),

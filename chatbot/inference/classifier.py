@@ -91,8 +91,8 @@ class IntentClassifier:
         """Uncalibrated scores, shape [n, intents]."""
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:
             raise ClassifierError(
-                f"The classifier reads embeddings of length {self.dimension}, not an array of shape {embeddings.shape}; "
-                "it was trained with another encoder."
+                f"The classifier reads embeddings of length {self.dimension}, not an array of shape "
+                f"{embeddings.shape}; it was trained with another encoder."
             )
         return (embeddings @ self.weights.T + self.bias).astype(np.float64)
 
@@ -154,7 +154,9 @@ class IntentClassifier:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidArtifact(
-                f"the classifier's parts do not fit together ({error})", path=directory / DESCRIPTION_FILE, remedy=_REMEDY
+                f"the classifier's parts do not fit together ({error})",
+                path=directory / DESCRIPTION_FILE,
+                remedy=_REMEDY,
             ) from error
 
 

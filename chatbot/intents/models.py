@@ -20,7 +20,9 @@ class Intent(models.Model):
     mode = models.CharField(max_length=16, choices=Mode.choices, default=Mode.GENERATE)
     guidance = models.TextField(blank=True, help_text="A short instruction for the model, for this intent only.")
     approved_answer = models.TextField(blank=True, help_text="Markdown. Sent as it stands in mode “approved”.")
-    question = models.CharField(max_length=300, blank=True, help_text="How a customer would ask it; sent by a quick reply.")
+    question = models.CharField(
+        max_length=300, blank=True, help_text="How a customer would ask it; sent by a quick reply."
+    )
     is_active = models.BooleanField(default=True, help_text="Inactive intents are neither trained nor predicted.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -58,3 +60,15 @@ class Example(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+    def clean(self) -> None:
+        """One text under two intents teaches the classifier that neither is right."""
+        self.text = " ".join(self.text.split())
+        if not self.text:
+            raise ValidationError({"text": "An example needs some text."})
+        same = Example.objects.filter(text__iexact=self.text).select_related("intent").exclude(pk=self.pk)
+        own = models.Q(intent=self.intent_id) if self.intent_id else models.Q(intent__isnull=True)
+        clash = same.exclude(own).first()
+        if clash is not None:
+            where = f"the intent “{clash.intent}”" if clash.intent else "the out-of-scope examples"
+            raise ValidationError({"text": f"This text stands under {where} already."})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
-
 from chatbot.intents.models import Example, Intent
 
 
@@ -37,9 +35,3 @@ def training_examples() -> list[tuple[str, str]]:
 def out_of_scope_examples() -> list[str]:
     """Texts that belong to no intent, in a stable order."""
     return list(Example.objects.filter(intent=None).order_by("id").values_list("text", flat=True))
-
-
-def examples_elsewhere(text: str, intent: Intent | None) -> QuerySet[Example]:
-    """Examples with this text, letter case aside, under another intent (or out of scope) than `intent`."""
-    same = Example.objects.filter(text__iexact=text).select_related("intent")
-    return same.exclude(intent=intent) if intent is not None else same.exclude(intent=None)

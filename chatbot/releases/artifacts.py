@@ -77,12 +77,12 @@ def verify_release_folder(directory: Path, *, manifest_digest: str, kind: str | 
     remedy = _remedy(kind)
     manifest, digest = read_manifest(directory, kind=kind)
     if digest != manifest_digest:
-        raise InvalidArtifact("the manifest is not the one that was registered", path=directory / MANIFEST, remedy=remedy)
+        raise InvalidArtifact("this is not the manifest that was registered", path=directory / MANIFEST, remedy=remedy)
     expected: Mapping[str, Mapping[str, Any]] = manifest["files"]
     for name in expected:
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts or "\\" in name or "\0" in name or str(parts) != name:
-            raise InvalidArtifact(f"the manifest names a file outside the folder ({name!r})", path=directory, remedy=remedy)
+            raise InvalidArtifact(f"the manifest names {name!r}, outside the folder", path=directory, remedy=remedy)
     present = _listed(directory, remedy=remedy)
     for name in sorted(set(expected) - set(present)):
         raise InvalidArtifact("the file is missing", path=directory / name, remedy=remedy)
@@ -94,7 +94,7 @@ def verify_release_folder(directory: Path, *, manifest_digest: str, kind: str | 
             problem = f"the file has {actual['size']} bytes instead of {expected[name]['size']}"
             raise InvalidArtifact(problem, path=directory / name, remedy=remedy)
         if actual["sha256"] != expected[name]["sha256"]:
-            raise InvalidArtifact("the file's content is damaged (sha256 differs)", path=directory / name, remedy=remedy)
+            raise InvalidArtifact("the content is damaged (sha256 differs)", path=directory / name, remedy=remedy)
     return manifest
 
 
@@ -111,7 +111,7 @@ def _listed(directory: Path, *, remedy: str) -> list[str]:
         if name == MANIFEST:
             continue
         if path.suffix.lower() not in ALLOWED_SUFFIXES and path.name not in _LICENCE_NAMES:
-            raise InvalidArtifact(f"files of the sort {path.suffix or path.name!r} are refused", path=path, remedy=remedy)
+            raise InvalidArtifact("files of this sort are refused", path=path, remedy=remedy)
         names.append(name)
     return names
 

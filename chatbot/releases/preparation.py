@@ -43,7 +43,9 @@ def prepare_base_models(progress: Progress | None = None) -> None:
     encoder = encoder_directory()
     if settings.ENCODER_MODEL:
         if not encoder.is_dir():
-            raise ModelFilesError("the model does not exist", path=encoder, remedy="set ENCODER_MODEL to a folder that does")
+            raise ModelFilesError(
+                "there is no such model", path=encoder, remedy="set ENCODER_MODEL to a folder that exists"
+            )
     else:
         prepare_encoder(encoder, progress=progress)
     report("Exporting the encoder for OpenVINO", 0.8)

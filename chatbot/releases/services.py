@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from chatbot.exceptions import ReleaseError
@@ -26,7 +26,7 @@ def store_release(
     configuration: dict[str, Any] | None = None,
     seed: int | None = None,
     metrics: dict[str, Any] | None = None,
-    created_by: AbstractBaseUser | None = None,
+    created_by: User | None = None,
 ) -> Release:
     """Let `write` put the files into a new release folder, and register it under the next free name."""
     details = {
@@ -49,9 +49,7 @@ def store_release(
         return register_release(kind=kind, directory=directory, name=directory.name, created_by=created_by)
 
 
-def register_release(
-    *, kind: str, directory: Path, name: str = "", created_by: AbstractBaseUser | None = None
-) -> Release:
+def register_release(*, kind: str, directory: Path, name: str = "", created_by: User | None = None) -> Release:
     """Enter a finished folder below `var/` into the registry. Raises InvalidArtifact, ReleaseError."""
     var = Path(settings.VAR_DIR).resolve()
     if not directory.resolve().is_relative_to(var):
@@ -71,7 +69,7 @@ def register_release(
         )
 
 
-def promote_release(*, release: Release, reason: str, promoted_by: AbstractBaseUser | None = None) -> Promotion:
+def promote_release(*, release: Release, reason: str, promoted_by: User | None = None) -> Promotion:
     """Make a release the one that workers serve. Its files are checked first.
 
     Promoting what is current already changes nothing. Raises InvalidArtifact, ReleaseError.
@@ -94,7 +92,7 @@ def promote_release(*, release: Release, reason: str, promoted_by: AbstractBaseU
         )
 
 
-def rollback(*, kind: str, reason: str, promoted_by: AbstractBaseUser | None = None) -> Promotion:
+def rollback(*, kind: str, reason: str, promoted_by: User | None = None) -> Promotion:
     """Promote the newest older release that has been current before. Raises ReleaseError where there is none."""
     current = current_promotion(kind)
     if current is None:

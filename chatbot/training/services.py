@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 
 from chatbot.exceptions import ClassifierError
 from chatbot.intents.selectors import out_of_scope_examples, training_examples
@@ -22,7 +22,7 @@ def train_catalogue_classifier(
     seed: int = 0,
     promote: bool = False,
     progress: Progress | None = None,
-    created_by: AbstractBaseUser | None = None,
+    created_by: User | None = None,
 ) -> Release:
     """Train on the catalogue's examples and register the result.
 
@@ -36,7 +36,7 @@ def train_catalogue_classifier(
     examples, out_of_scope = training_examples(), out_of_scope_examples()
     if not examples:
         raise ClassifierError(
-            "The catalogue has no examples; add some in the admin, or with python manage.py seed_demo or import_intents."
+            "The catalogue has no examples. Add some in the admin, or with: python manage.py import_intents F.csv"
         )
     encoder = load_encoder()
     trained = train_fast(examples, out_of_scope, encoder, seed, progress)
@@ -51,7 +51,7 @@ def train_catalogue_classifier(
         created_by=created_by,
     )
     if promote:
-        promote_release(release=release, reason="Trained on the catalogue, to be served at once.", promoted_by=created_by)
+        promote_release(release=release, reason="Trained to be served at once.", promoted_by=created_by)
     elif not classifier_fits_encoder():
         promote_release(release=release, reason="The first classifier for this encoder.", promoted_by=created_by)
     return release

@@ -5,44 +5,93 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Intent',
+            name="Intent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=80, unique=True)),
-                ('name', models.CharField(help_text='What a customer would call it; shown in “did you mean”.', max_length=120)),
-                ('description', models.TextField(blank=True)),
-                ('mode', models.CharField(choices=[('generate', 'Write an answer from the help articles'), ('approved', 'Send the approved answer word for word'), ('handoff', 'Hand over to a person')], default='generate', max_length=16)),
-                ('guidance', models.TextField(blank=True, help_text='A short instruction for the model, for this intent only.')),
-                ('approved_answer', models.TextField(blank=True, help_text='Markdown. Sent as it stands in mode “approved”.')),
-                ('question', models.CharField(blank=True, help_text='How a customer would ask it; sent by a quick reply.', max_length=300)),
-                ('is_active', models.BooleanField(default=True, help_text='Inactive intents are neither trained nor predicted.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=80, unique=True)),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="What a customer would call it; shown in “did you mean”.", max_length=120
+                    ),
+                ),
+                ("description", models.TextField(blank=True)),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[
+                            ("generate", "Write an answer from the help articles"),
+                            ("approved", "Send the approved answer word for word"),
+                            ("handoff", "Hand over to a person"),
+                        ],
+                        default="generate",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "guidance",
+                    models.TextField(blank=True, help_text="A short instruction for the model, for this intent only."),
+                ),
+                (
+                    "approved_answer",
+                    models.TextField(blank=True, help_text="Markdown. Sent as it stands in mode “approved”."),
+                ),
+                (
+                    "question",
+                    models.CharField(
+                        blank=True, help_text="How a customer would ask it; sent by a quick reply.", max_length=300
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(default=True, help_text="Inactive intents are neither trained nor predicted."),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Example',
+            name="Example",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.CharField(max_length=4000)),
-                ('origin', models.CharField(choices=[('catalogue', 'Catalogue'), ('import', 'Import'), ('review', 'Review')], default='catalogue', max_length=16)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('intent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='examples', to='intents.intent')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("text", models.CharField(max_length=4000)),
+                (
+                    "origin",
+                    models.CharField(
+                        choices=[("catalogue", "Catalogue"), ("import", "Import"), ("review", "Review")],
+                        default="catalogue",
+                        max_length=16,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "intent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="examples",
+                        to="intents.intent",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'constraints': [models.UniqueConstraint(fields=('intent', 'text'), name='example_once_per_intent'), models.UniqueConstraint(condition=models.Q(('intent', None)), fields=('text',), name='example_once_out_of_scope')],
+                "ordering": ["id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("intent", "text"), name="example_once_per_intent"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("intent", None)), fields=("text",), name="example_once_out_of_scope"
+                    ),
+                ],
             },
         ),
     ]

@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,38 +14,81 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Release',
+            name="Release",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('classifier', 'Classifier'), ('generator', 'Generator')], max_length=16)),
-                ('name', models.CharField(help_text='Such as classifier-0003.', max_length=80, unique=True)),
-                ('path', models.CharField(help_text='Relative to the folder that holds what the system writes.', max_length=400)),
-                ('manifest_digest', models.CharField(max_length=64)),
-                ('base', models.CharField(blank=True, max_length=200)),
-                ('dataset_digest', models.CharField(blank=True, max_length=64)),
-                ('manifest', models.JSONField(default=dict)),
-                ('metrics', models.JSONField(blank=True, default=dict)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(choices=[("classifier", "Classifier"), ("generator", "Generator")], max_length=16),
+                ),
+                ("name", models.CharField(help_text="Such as classifier-0003.", max_length=80, unique=True)),
+                (
+                    "path",
+                    models.CharField(
+                        help_text="Relative to the folder that holds what the system writes.", max_length=400
+                    ),
+                ),
+                ("manifest_digest", models.CharField(max_length=64)),
+                ("base", models.CharField(blank=True, max_length=200)),
+                ("dataset_digest", models.CharField(blank=True, max_length=64)),
+                ("manifest", models.JSONField(default=dict)),
+                ("metrics", models.JSONField(blank=True, default=dict)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Promotion',
+            name="Promotion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('classifier', 'Classifier'), ('generator', 'Generator')], max_length=16)),
-                ('reason', models.TextField()),
-                ('promoted_at', models.DateTimeField(auto_now_add=True)),
-                ('promoted_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('previous', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='releases.release')),
-                ('release', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='promotions', to='releases.release')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(choices=[("classifier", "Classifier"), ("generator", "Generator")], max_length=16),
+                ),
+                ("reason", models.TextField()),
+                ("promoted_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "promoted_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "previous",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="releases.release",
+                    ),
+                ),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="promotions", to="releases.release"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['kind', '-id'], name='promotion_newest_of_kind')],
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["kind", "-id"], name="promotion_newest_of_kind")],
             },
         ),
     ]

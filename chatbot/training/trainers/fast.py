@@ -132,7 +132,12 @@ def train_fast(
             encoder_digest=encoder.digest,
         ),
         metrics=metrics,
-        configuration={"preset": PRESET, "seed": seed, "inverse_regularisation": INVERSE_REGULARISATION, "folds": FOLDS},
+        configuration={
+            "preset": PRESET,
+            "seed": seed,
+            "inverse_regularisation": INVERSE_REGULARISATION,
+            "folds": FOLDS,
+        },
     )
 
 
@@ -227,7 +232,13 @@ def _cross_validate(
             strange_energy[theirs] = energy(head.logits(strange[theirs]))
             strange_distance[theirs] = centre_distance(strange[theirs], head.centres)
     return _HeldOut(
-        labels[measured], fold[measured], logits[measured], distance[measured], strange_fold, strange_energy, strange_distance
+        labels=labels[measured],
+        fold=fold[measured],
+        logits=logits[measured],
+        distance=distance[measured],
+        strange_fold=strange_fold,
+        strange_energy=strange_energy,
+        strange_distance=strange_distance,
     )
 
 
@@ -260,6 +271,8 @@ def _measure(held_out: _HeldOut, rule: OutOfScopeRule, examples: int) -> dict[st
     from sklearn.metrics import f1_score
 
     predicted = held_out.logits.argmax(axis=1)
+    seen = np.unique(held_out.labels)
+    macro_f1 = f1_score(held_out.labels, predicted, labels=seen, average="macro", zero_division=0)
     known = rule.combine(energy(held_out.logits), held_out.distance)
     strange = rule.combine(held_out.strange_energy, held_out.strange_distance)
     probabilities = np.zeros_like(held_out.logits)
@@ -277,10 +290,7 @@ def _measure(held_out: _HeldOut, rule: OutOfScopeRule, examples: int) -> dict[st
         "measured_examples": len(held_out.labels),
         "unmeasured_examples": examples - len(held_out.labels),
         "accuracy": round(float((predicted == held_out.labels).mean()), 4),
-        "macro_f1": round(
-            float(f1_score(held_out.labels, predicted, labels=np.unique(held_out.labels), average="macro", zero_division=0)),
-            4,
-        ),
+        "macro_f1": round(float(macro_f1), 4),
         "ece": round(expected_calibration_error(probabilities, held_out.labels), 4),
         "oos_auroc": round(area_under_roc(known, strange), 4) if len(strange) else None,
         "oos_recall": round(float(caught.mean()), 4) if len(strange) else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         if models_are_prepared():
             self.stdout.write("The base models are ready.")
             return
-        console = Console(file=self.stdout, no_color=options["no_color"])
+        console = Console(file=cast(IO[str], self.stdout), no_color=options["no_color"])
         bar = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
         )

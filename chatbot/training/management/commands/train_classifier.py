@@ -86,15 +86,15 @@ class Command(BaseCommand):
         return {"release": release.name, "current": current.name if current else None, "metrics": release.metrics}
 
     def _from_files(self, options: dict[str, Any]) -> dict[str, Any]:
+        from chatbot.intents.labelled_files import read_labelled_csv, read_text_csv
         from chatbot.releases.encoders import load_encoder
-        from chatbot.training.datasets import read_labelled_csv, read_text_csv
         from chatbot.training.evaluation import evaluate_classifier
         from chatbot.training.trainers.fast import train_fast
 
         # Everything is read first: a typo in a file name must not cost a training.
-        train = read_labelled_csv(options["train"])
+        train = [(row.text, row.intent) for row in read_labelled_csv(options["train"])]
         oos_train = read_text_csv(options["oos_train"]) if options["oos_train"] else []
-        test = read_labelled_csv(options["test"]) if options["test"] else []
+        test = [(row.text, row.intent) for row in read_labelled_csv(options["test"])] if options["test"] else []
         oos_test = read_text_csv(options["oos_test"]) if options["oos_test"] else []
         encoder = load_encoder()
         trained = train_fast(train, oos_train, encoder, options["seed"], self._progress(options))
