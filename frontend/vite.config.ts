@@ -25,5 +25,7 @@ export default defineConfig({
     include: ["tests/**/*.test.ts"],
     setupFiles: ["tests/setup.ts"],
     restoreMocks: true,
+    // Properties run a hundred cases each, on machines that may be busy with models.
+    testTimeout: 30_000,
   },
 });

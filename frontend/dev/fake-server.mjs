@@ -40,6 +40,11 @@ const SOURCES = [
       "You can cancel an order free of charge **until the parcel leaves our warehouse**. Open *Account → Orders*, choose the order and press *Cancel order*.",
   },
   {
+    title: "Cancel an order",
+    url: "/help/cancel-an-order/#after-it-ships",
+    passage: "Once it has been sent, refuse the delivery or return it within 30 days.",
+  },
+  {
     title: "When refunds arrive",
     url: "/help/refunds/#how-long",
     passage: "Refunds go back to the payment method you used. Cards take 3 to 5 working days.",
@@ -136,7 +141,8 @@ async function serve(request, response) {
   } else if (url.pathname === "/api/chat") {
     json({
       name: "Fernweh Outdoor",
-      greeting: "Hello! How can we help you today?",
+      greeting:
+        "Hello from Fernweh! Ask about orders, delivery or returns, and I will look it up in our help pages.",
       starters: [
         "How can I cancel my order?",
         "Where is my parcel?",
@@ -196,7 +202,11 @@ class Client {
         return cancel(conversation, frame.turn);
       case "turn.retry": {
         const question = conversation.messages.findLast((message) => message.role === "customer");
-        return start(conversation, question, question.text.replace(/fail/i, ""));
+        const turn = randomUUID();
+        question.turn = { id: turn, status: "queued" };
+        const { client_id } = question;
+        publish(conversation, { type: "message.accepted", client_id, message: question, turn });
+        return start(conversation, question, question.text.replace(/fail/i, ""), turn);
       }
       case "message.rate": {
         const message = conversation.messages.find(({ id }) => id === frame.message);
@@ -313,7 +323,7 @@ function cancel(conversation, id) {
   publish(conversation, { type: "turn.cancelled", turn: id, message });
 }
 
-function start(conversation, question, text, id = randomUUID()) {
+function start(conversation, question, text, id) {
   const whole = /long/i.test(text) ? LONG : ANSWER;
   const words = whole.match(/\s*\S+/g) ?? [];
   const turn = { id, message: question.id, attempt: 1, parts: [], timer: undefined };

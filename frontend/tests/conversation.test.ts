@@ -324,6 +324,18 @@ describe("a retry", () => {
     expect(failed.messages).toHaveLength(2);
   });
 
+  it("may be announced by the question being accepted with another turn", () => {
+    const announced = apply(answered, {
+      type: "message.accepted",
+      client_id: "client-1",
+      message: message(1, "customer", { turn: { id: "t2", status: "queued" } }),
+      turn: "t2",
+    });
+    expect(openTurn(announced)).toMatchObject({ id: "t2", status: "queued" });
+    expect(latestTurn(announced)?.id).toBe("t2");
+    expect(announced.messages).toHaveLength(2);
+  });
+
   it("does not outlive the next question", () => {
     const state = play([{ type: "turn.started", turn: "t2", attempt: 1 }, accepted(3, "t3")], answered);
     expect(latestTurn(state)?.id).toBe("t3");

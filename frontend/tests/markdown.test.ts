@@ -51,7 +51,7 @@ describe("hostile text", () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });

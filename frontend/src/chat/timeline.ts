@@ -1,5 +1,5 @@
 /** The rows of the message list: date separators, grouping, and what each message may offer. */
-import type { Message } from "../shared/protocol";
+import type { Message, Source } from "../shared/protocol";
 
 export type Row =
   | { readonly kind: "date"; readonly key: string; readonly date: Date }
@@ -11,6 +11,18 @@ export type Row =
       readonly first: boolean;
       readonly last: boolean;
     };
+
+/** Sources of one article, each with its own passage and place. */
+export interface Article {
+  readonly title: string;
+  readonly passages: readonly Source[];
+}
+
+/** Puts passages of the same article together, in the order of the first of each. */
+export function articles(sources: readonly Source[]): Article[] {
+  const titles = [...new Set(sources.map(({ title }) => title))];
+  return titles.map((title) => ({ title, passages: sources.filter((source) => source.title === title) }));
+}
 
 /** Messages of one side closer together than this share a name and a time. */
 const GROUP_WITHIN = 5 * 60_000;
@@ -36,6 +48,8 @@ export function rows(messages: readonly Message[]): Row[] {
 
 function together(a: Message, b: Message | undefined): boolean {
   if (b === undefined || a.role !== b.role || a.role === "system") return false;
+  // Two answers in a row answer the same question: the second was asked for again.
+  if (a.role === "bot" && a.turn?.id !== b.turn?.id) return false;
   const [from, to] = [new Date(a.created_at), new Date(b.created_at)];
   return sameDay(from, to) && to.getTime() - from.getTime() < GROUP_WITHIN;
 }
