@@ -20,6 +20,7 @@ from chatbot.exceptions import EngineError
 from chatbot.inference.language import detect_language
 from chatbot.inference.predictions import Prediction
 from chatbot.inference.prompt import SYSTEM_TEMPLATE, GroundingPassage, Prompt, Utterance
+from chatbot.inference.repetition import RepetitionFilter
 from chatbot.inference.sampling import SamplingParams
 from chatbot.intents.models import Intent
 from chatbot.intents.selectors import IntentRule, catalogue_rules
@@ -172,7 +173,7 @@ def _said(action: policy.Action, rules: Mapping[str, IntentRule]) -> Draft:
 def _source(passage: RetrievedPassage) -> dict[str, Any]:
     return {
         "passage_id": passage.passage_id,
-        "title": passage.title,
+        "title": passage.title if passage.heading in ("", passage.title) else f"{passage.title}: {passage.heading}",
         "url": passage.url,
         "passage": passage.text,
         "score": round(passage.score, 4),
@@ -204,28 +205,39 @@ def _stream(prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels
         seed=turn.number if turn.is_retry else None,
     )
     writer = publisher.writer(group_name(turn.conversation_id), str(turn.id), turn.attempt)
-    pieces: list[str] = []
+    repetition = RepetitionFilter()
+    text = ""
     submitted = time.perf_counter()
     generation = models.engine.submit(prompt, sampling)
     active.attach(generation)
     for chunk in generation:
-        if not pieces:
+        if "first_token" not in watch.seconds:
             watch.seconds["first_token"] = round(time.perf_counter() - submitted, 4)
-        pieces.append(chunk.text)
-        writer.write(chunk.text)
+        new = repetition.feed(chunk.text)
+        text += new
+        writer.write(new)
+        if repetition.looping:
+            generation.cancel()
+            break
+    text = _tidied(text + repetition.finish(), was_cut=repetition.looping)
     watch.seconds |= {
         "generate": round(time.perf_counter() - submitted, 4),
         "prompt_tokens": len(prompt.token_ids),
         "completion_tokens": generation.timings.completion_tokens,
         "dropped_turns": prompt.dropped_turns,
     }
-    text = "".join(pieces).strip()
-    reason = generation.finish_reason or "error"
+    reason = "repetition" if repetition.looping else generation.finish_reason or "error"
     if reason == "error" or (reason == "deadline" and not text):
         raise EngineError(f"the engine ended turn {turn.id} with {reason}")
     if not text and reason != "cancelled":
         return Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON], finish_reason=reason)
     return Draft(text, finish_reason=reason)
+
+
+def _tidied(text: str, *, was_cut: bool) -> str:
+    """Without the blanks around it; a clause that lost its continuation ends with a full stop."""
+    text = text.strip()
+    return text.rstrip(",;:") + "." if was_cut and text.endswith((",", ";", ":")) else text
 
 
 def _finish(turn: Turn, draft: Draft, active: ActiveTurn, record: dict[str, Any]) -> None:

@@ -1,0 +1,293 @@
+"""How a turn is answered, with a real engine, a real database and a real broker; only the model is a tiny one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from chatbot.conversations import delivery, replies, services, wording
+from chatbot.conversations.leases import ActiveTurn
+from chatbot.conversations.models import Conversation, Message, Turn
+from chatbot.conversations.worker import ReplyWorker
+from chatbot.exceptions import EngineError
+from chatbot.inference.classifier import IntentClassifier, OutOfScopeRule
+from chatbot.inference.engines import Engine, load_engine
+from chatbot.intents.models import Intent
+from chatbot.knowledge.models import Article, Passage
+from chatbot.releases.models import Kind, Release
+from chatbot.releases.runtime import ServedModels
+from chatbot.releases.selectors import ReleaseInfo
+from tests.inference.tiny import make_tiny_model
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TOPICS = ("cancel", "warranty", "person")
+# One dimension a topic, and one for everything that is none of them.
+DIMENSION = len(TOPICS) + 1
+
+
+class TopicEncoder:
+    """Embeds a text by the topics it names; a stand-in for weights, with the encoder's interface."""
+
+    digest = "topics"
+
+    def encode(self, texts: list[str], batch_size: int = 64) -> np.ndarray:
+        rows = np.zeros((len(texts), DIMENSION), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            row[:-1] = [topic in text.casefold() for topic in TOPICS]
+            if not row.any():
+                row[-1] = 1
+            row /= np.linalg.norm(row)
+        return rows
+
+
+def topic_classifier() -> IntentClassifier:
+    directions = np.eye(len(TOPICS), DIMENSION, dtype=np.float32)
+    return IntentClassifier(
+        intents=TOPICS,
+        weights=directions * 8,
+        bias=np.zeros(len(TOPICS), dtype=np.float32),
+        centres=directions,
+        temperature=1.0,
+        out_of_scope=OutOfScopeRule("distance", threshold=0.5),
+        encoder_digest="topics",
+    )
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = load_engine(model_dir=make_tiny_model(tmp_path_factory.mktemp("tiny")), max_streams=4, kv_cache_mib=32)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def models(engine: Engine, transactional_db: None) -> ServedModels:
+    def release(kind: Kind) -> ReleaseInfo:
+        row = Release.objects.create(kind=kind, name=f"{kind}-0001", path="nowhere", manifest_digest="0" * 64)
+        return ReleaseInfo(row.pk, row.name)
+
+    Intent.objects.create(slug="cancel", name="Cancel an order", question="How can I cancel?", guidance="Be brief.")
+    Intent.objects.create(
+        slug="warranty",
+        name="Warranty",
+        question="What is the warranty?",
+        mode="approved",
+        approved_answer="**2 years.**",
+    )
+    Intent.objects.create(slug="person", name="A person", question="May I have a person?", mode="handoff")
+    article = Article.objects.create(slug="cancel", title="Cancel an order", body="## How\n\nOpen Account.")
+    embedding = TopicEncoder().encode(["cancel"])[0]
+    Passage.objects.create(
+        article=article,
+        position=0,
+        heading="How",
+        anchor="how",
+        text="Open Account, then Orders, then Cancel.",
+        embedding=embedding.tobytes(),
+        encoder_digest="topics",
+    )
+    return ServedModels(
+        encoder=TopicEncoder(),  # type: ignore[arg-type]
+        classifier=topic_classifier(),
+        classifier_release=release(Kind.CLASSIFIER),
+        engine=engine,
+        generator_release=release(Kind.GENERATOR),
+    )
+
+
+@dataclass
+class Customer:
+    """Writes, and has every turn answered."""
+
+    models: ServedModels
+    conversation: Conversation
+
+    def claim(self, text: str) -> Turn:
+        accepted = services.send_message(
+            visitor_id=self.conversation.visitor_id,
+            conversation_id=self.conversation.id,
+            client_id=uuid.uuid4().hex,
+            text=text,
+        )
+        assert accepted.turn is not None
+        turn = delivery.claim_turn(turn_id=accepted.turn.id, owner="worker")
+        assert turn is not None
+        return turn
+
+    def ask(self, text: str) -> Message:
+        turn = self.claim(text)
+        replies.answer_turn(turn, ActiveTurn(turn), self.models)
+        return Message.objects.select_related("turn__intent").get(turn=turn)
+
+
+@pytest.fixture
+def customer(models: ServedModels) -> Customer:
+    return Customer(models, services.start_conversation(visitor_id=uuid.uuid4()))
+
+
+def answered(reply: Message) -> Turn:
+    assert reply.turn is not None
+    return reply.turn
+
+
+def test_the_model_writes_and_the_turn_remembers_how(customer: Customer, published: list[dict[str, Any]]) -> None:
+    turn = answered(customer.ask("I want to cancel"))
+    assert (turn.status, turn.action, turn.is_miss) == ("done", "generate", False)
+    assert turn.intent is not None
+    assert turn.intent.slug == "cancel"
+    assert turn.confidence is not None
+    assert turn.confidence > 0.9
+    assert turn.prediction["ranking"][0][0] == "cancel"
+    assert turn.sources[0]["url"] == "/help/cancel/#how"
+    assert turn.sources[0]["passage"] == "Open Account, then Orders, then Cancel."
+    assert (turn.classifier_id, turn.generator_id) == (
+        customer.models.classifier_release.id,
+        customer.models.generator_release.id,
+    )
+    assert turn.finish_reason in {"stop", "length", "repetition"}
+    assert {"queued", "classify", "retrieve", "first_token", "generate"} <= set(turn.timings)
+    assert turn.timings["completion_tokens"] > 0
+    assert [frame["type"] for frame in published] == ["message.accepted", "turn.started", "reply.finished"]
+    finished = published[-1]["message"]
+    assert finished["sources"][0]["title"] == "Cancel an order: How"
+    assert finished["intent"] == "Cancel an order"
+
+
+def test_an_approved_answer_is_sent_as_it_stands_and_no_model_is_named(customer: Customer) -> None:
+    reply = customer.ask("what about the warranty")
+    assert reply.text == "**2 years.**"
+    assert answered(reply).action == "answer"
+    assert answered(reply).generator_id is None
+
+
+def test_a_miss_asks_and_the_second_offers_a_person_who_is_called_by_the_quick_reply(customer: Customer) -> None:
+    first = customer.ask("xyzzy")
+    assert first.text == wording.OUT_OF_SCOPE
+    assert len(first.quick_replies) == 3
+    second = customer.ask("plugh")
+    assert (second.text, second.quick_replies) == (wording.OFFER_A_PERSON, [wording.TALK_TO_A_PERSON])
+    third = customer.ask(wording.TALK_TO_A_PERSON)
+    assert third.text == wording.HANDED_OVER
+    customer.conversation.refresh_from_db()
+    assert customer.conversation.status == "waiting"
+
+
+def test_a_quick_reply_is_answered_as_what_it_offers(customer: Customer) -> None:
+    offered = customer.ask("xyzzy").quick_replies
+    assert "How can I cancel?" in offered
+    turn = answered(customer.ask("How can I cancel?"))
+    assert turn.action == "generate"
+    assert "chose" in turn.reason
+
+
+def test_without_a_passage_that_is_close_enough_the_bot_does_not_guess(customer: Customer) -> None:
+    Passage.objects.all().delete()
+    reply = customer.ask("I want to cancel")
+    assert reply.text == wording.NO_SOURCE
+    assert answered(reply).is_miss
+    assert answered(reply).generator_id is None
+
+
+def test_stop_keeps_what_the_model_had_written(customer: Customer) -> None:
+    turn = customer.claim("please cancel")
+    active = ActiveTurn(turn)
+    attach = active.attach
+
+    def attach_and_stop(generation: Any) -> None:
+        attach(generation)
+        active.stop()
+
+    active.attach = attach_and_stop  # type: ignore[method-assign]
+    replies.answer_turn(turn, active, customer.models)
+    turn.refresh_from_db()
+    assert (turn.status, turn.finish_reason) == ("cancelled", "cancelled")
+
+
+def test_the_language_of_the_message_is_noted(customer: Customer) -> None:
+    customer.ask("Ich möchte bitte meine Bestellung stornieren (cancel), wie geht das?")
+    customer.conversation.refresh_from_db()
+    assert customer.conversation.language == "de"
+
+
+class OneSnapshot:
+    """A runtime that has loaded its models already."""
+
+    def __init__(self, models: ServedModels) -> None:
+        self._models = models
+
+    def models(self) -> ServedModels:
+        return self._models
+
+    def refresh(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def worker(models: ServedModels) -> ReplyWorker:
+    return ReplyWorker(OneSnapshot(models))  # type: ignore[arg-type]
+
+
+def test_a_worker_answers_a_turn_once_however_often_it_is_told(customer: Customer, worker: ReplyWorker) -> None:
+    accepted = services.send_message(
+        visitor_id=customer.conversation.visitor_id,
+        conversation_id=customer.conversation.id,
+        client_id="c-1",
+        text="cancel",
+    )
+    assert accepted.turn is not None
+    for _ in range(3):
+        worker.take(accepted.turn.id)
+    assert customer.conversation.messages.filter(role="bot").count() == 1
+    worker.take(uuid.uuid4())
+
+
+def test_an_engine_that_fails_costs_three_attempts_and_then_the_turn(
+    customer: Customer, worker: ReplyWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise EngineError("out of memory")
+
+    monkeypatch.setattr(replies, "_stream", fail)
+    accepted = services.send_message(
+        visitor_id=customer.conversation.visitor_id,
+        conversation_id=customer.conversation.id,
+        client_id="c-1",
+        text="cancel",
+    )
+    assert accepted.turn is not None
+    for attempt in (1, 2, 3):
+        Turn.objects.filter(status="running").update(lease_expires_at=timezone.now())
+        worker.take(accepted.turn.id)
+        accepted.turn.refresh_from_db()
+        assert accepted.turn.attempt == attempt
+    assert (accepted.turn.status, accepted.turn.error_code) == ("failed", "engine")
+    assert "memory" not in accepted.turn.error_detail
+
+
+def test_a_fault_of_ours_ends_like_any_other(
+    customer: Customer, worker: ReplyWorker, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TURN_MAX_ATTEMPTS = 1
+
+    def crash(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(replies, "_classify", crash)
+    accepted = services.send_message(
+        visitor_id=customer.conversation.visitor_id,
+        conversation_id=customer.conversation.id,
+        client_id="c-1",
+        text="cancel",
+    )
+    assert accepted.turn is not None
+    worker.take(accepted.turn.id)
+    accepted.turn.refresh_from_db()
+    assert (accepted.turn.status, accepted.turn.error_code) == ("failed", "internal")
