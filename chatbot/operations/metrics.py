@@ -84,7 +84,7 @@ class DeliveryCollector(Collector):
         running = Turn.objects.filter(status=Turn.Status.RUNNING).count()
         yield GaugeMetricFamily("frontdesk_turns_running", "Turns that a worker is answering.", running)
 
-        recent = Turn.objects.filter(finished_at__gte=now - WINDOW)
+        recent = Turn.objects.filter(finished_at__gte=now - WINDOW, conversation__is_demo=False)
         ended = GaugeMetricFamily(
             "frontdesk_turns_recent", "Turns that ended in the last 15 minutes.", labels=["status", "action"]
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from django.db import transaction
 from chatbot.exceptions import FrontdeskError
 from chatbot.intents.models import Example, Intent
 from chatbot.knowledge.models import Article
+from chatbot.operations.demo_transcripts import seed_transcripts
 
 DEMO_DIR = Path(__file__).resolve().parent / "demo"
 
@@ -24,6 +24,7 @@ class Seeded:
     intents: int
     examples: int
     articles: int
+    conversations: int
 
 
 @transaction.atomic
@@ -35,8 +36,9 @@ def seed_demo(directory: Path = DEMO_DIR) -> Seeded:
     """
     try:
         intents, examples = _seed_catalogue(directory)
-        return Seeded(intents, examples, _seed_articles(directory / "articles"))
-    except (OSError, yaml.YAMLError, KeyError, json.JSONDecodeError) as error:
+        articles = _seed_articles(directory / "articles")
+        return Seeded(intents, examples, articles, seed_transcripts(directory / "conversations.jsonl"))
+    except (OSError, yaml.YAMLError, KeyError, ValueError) as error:
         raise FrontdeskError(f"The demo shop in {directory} is damaged: {error!r}") from error
 
 

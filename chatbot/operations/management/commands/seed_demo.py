@@ -28,6 +28,9 @@ class Command(BaseCommand):
                 accounts = create_first_accounts()
         except FrontdeskError as error:
             raise CommandError(str(error)) from error
-        terminal.say(f"New: {seeded.intents} intents, {seeded.examples} examples, {seeded.articles} articles")
+        terminal.say(
+            f"New: {seeded.intents} intents, {seeded.examples} examples, {seeded.articles} articles, "
+            f"{seeded.conversations} conversations"
+        )
         if accounts:
             terminal.show_accounts(accounts, f"http://{settings.HOST}:{settings.PORT}")
