@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from chatbot.conversations.legibility import legible
 from chatbot.intents.models import Intent
 from chatbot.releases.models import Release
 
@@ -28,7 +29,7 @@ class Visitor(models.Model):
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
-        return self.external_id or f"Visitor {str(self.id)[:8]}"
+        return legible(self.external_id) or f"Visitor {str(self.id)[:8]}"
 
 
 class Conversation(models.Model):
@@ -47,7 +48,9 @@ class Conversation(models.Model):
     language = models.CharField(max_length=8, blank=True, help_text="Of the customer's latest message, as detected.")
     last_seq = models.PositiveIntegerField(default=0)
     is_demo = models.BooleanField(default=False, help_text="Came with the demo shop.")
-    training_consent = models.BooleanField(default=True, help_text="May be used for training once reviewed and redacted.")
+    training_consent = models.BooleanField(
+        default=True, help_text="May be used for training once reviewed and redacted."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
@@ -57,7 +60,7 @@ class Conversation(models.Model):
         permissions = [("export_conversation", "Can export conversations")]
 
     def __str__(self) -> str:
-        return self.title or f"Conversation {str(self.id)[:8]}"
+        return legible(self.title) or f"Conversation {str(self.id)[:8]}"
 
 
 class Turn(models.Model):
@@ -156,7 +159,12 @@ class Message(models.Model):
     text = models.TextField()
     client_id = models.CharField(max_length=64, blank=True, help_text="Chosen by the browser; makes a send idempotent.")
     turn = models.OneToOneField(
-        Turn, models.CASCADE, null=True, blank=True, related_name="reply", help_text="The turn that this message answers."
+        Turn,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="reply",
+        help_text="The turn that this message answers.",
     )
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     quick_replies = models.JSONField(default=list, blank=True)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -142,7 +142,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A page of a conversation, oldest message first. `earlier_before` is the `seq` to page back from, if there is more."""
+    """A page of a conversation, oldest message first. `earlier_before`: the `seq` to page back from, if any."""
 
     entries: list[Entry]
     earlier_before: int | None
@@ -175,6 +175,18 @@ def read_transcript(conversation: Conversation, before_seq: int | None = None) -
         )
         shown = day
     return Transcript(entries, page[0].seq if page[0].seq > 1 else None, is_latest=before_seq is None)
+
+
+def version_of(conversation_id: UUID) -> str:
+    """A mark that changes whenever the transcript does: with each message, change of status and step of a turn."""
+    newest = Turn.objects.filter(conversation=OuterRef("pk")).order_by("-number")
+    marks = (
+        Conversation.objects.filter(pk=conversation_id)
+        .annotate(turn=Subquery(newest.values("number")[:1]), turn_status=Subquery(newest.values("status")[:1]))
+        .values_list("last_seq", "status", "turn", "turn_status")
+        .first()
+    )
+    return ".".join(str(mark) for mark in marks or ("gone",))
 
 
 def with_turns(messages: QuerySet[Message]) -> QuerySet[Message]:

@@ -34,6 +34,11 @@ def excerpt(text: str) -> SafeString:
     return format_html('<bdi class="fd-excerpt">{}</bdi>', Truncator(legible(text)).chars(EXCERPT_CHARACTERS))
 
 
+def whole(text: str) -> SafeString:
+    """All of a text, with its line breaks, closed in itself."""
+    return format_html('<div class="fd-whole" dir="auto">{}</div>', legible(text) or EMPTY)
+
+
 def thumbs(direction: str, count: int) -> SafeString:
     """How many customers' thumbs point up or down."""
     return format_html(

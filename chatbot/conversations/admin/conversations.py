@@ -9,8 +9,8 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -24,13 +24,19 @@ from chatbot.conversations.admin import cells, filters
 from chatbot.conversations.admin.downloads import Download
 from chatbot.conversations.admin.forms import ReplyForm
 from chatbot.conversations.admin.records import DeletedBySuperusersAdmin
-from chatbot.conversations.legibility import legible
 from chatbot.conversations.models import Conversation
 from chatbot.conversations.selectors import mentioning, with_overview
-from chatbot.conversations.transcript import read_transcript
+from chatbot.conversations.transcript import read_transcript, version_of
 from chatbot.exceptions import Refused
 
 Status = Conversation.Status
+# A list has room for one word; its filter spells them out.
+SHORT_STATUS: dict[str, str] = {
+    Status.BOT: "Bot",
+    Status.WAITING: "Waiting",
+    Status.HUMAN: "Person",
+    Status.CLOSED: "Closed",
+}
 
 
 @admin.register(Conversation)
@@ -87,7 +93,7 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
 
     @admin.display(description="status", ordering="status")
     def status_badge(self, conversation: Conversation) -> SafeString:
-        return cells.badge(conversation.get_status_display(), conversation.status)
+        return cells.badge(SHORT_STATUS[conversation.status], conversation.status)
 
     @admin.display(description="lang.", ordering="language")
     def language_code(self, conversation: Conversation) -> str:
@@ -112,7 +118,7 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
         shown = [cells.thumbs(direction, count) for direction, count in (("up", up), ("down", down)) if count]
         return SafeString(" ".join(shown)) if shown else cells.EMPTY
 
-    @admin.display(description="last activity", ordering="updated_at")
+    @admin.display(description="active", ordering="updated_at")
     def last_activity(self, conversation: Conversation) -> SafeString:
         return cells.moment(conversation.updated_at)
 
@@ -154,6 +160,7 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
             own("reply", self.reply_view),
             own("return", self.return_view),
             own("close", self.close_view),
+            own("version", self.version_view),
             *super().get_urls(),
         ]
 
@@ -190,6 +197,8 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
         may_act = self.has_change_permission(request, conversation)
         context = {
             **self._page_context(request, conversation),
+            # Read before the messages: what comes in between is then seen as a change.
+            "version": version_of(conversation.pk),
             "transcript": read_transcript(conversation, before_seq),
             "form": form or ReplyForm(),
             "may_reply": may_act and conversation.status != Status.CLOSED,
@@ -200,15 +209,20 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
         }
         return TemplateResponse(request, "admin/conversations/conversation/transcript.html", context)
 
+    @method_decorator(require_http_methods(["GET"]))
+    def version_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
+        """Whether an open transcript is still what it shows."""
+        return JsonResponse({"version": version_of(self._conversation(request, object_id).pk)})
+
     def _page_context(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         return {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
             "original": conversation,
             "conversation": conversation,
-            "title": legible(str(conversation)),
+            "title": str(conversation),
         }
 
     # --- What staff do about it -----------------------------------------------------------------

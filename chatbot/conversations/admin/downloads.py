@@ -11,8 +11,8 @@ from django.http import StreamingHttpResponse
 class Download(StreamingHttpResponse):
     """A file made from an iterator that reads the database.
 
-    Under ASGI Django would collect a synchronous iterator whole before it sends anything; this takes one piece at a time,
-    in the thread that holds the request's database connection.
+    Under ASGI Django would collect a synchronous iterator whole before it sends anything; this takes one piece at a
+    time, in the thread that holds the request's database connection.
     """
 
     def __init__(self, pieces: Iterator[str], *, filename: str, content_type: str) -> None:
@@ -21,6 +21,10 @@ class Download(StreamingHttpResponse):
         self["Cache-Control"] = "no-store"
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = iter(self.streaming_content)
-        while (piece := await sync_to_async(next)(pieces, None)) is not None:
+        pieces = iter(self)
+
+        def next_piece() -> bytes | None:
+            return next(pieces, None)
+
+        while (piece := await sync_to_async(next_piece)()) is not None:
             yield piece

@@ -17,7 +17,8 @@ from chatbot.intents.models import Intent
 from chatbot.releases.models import Release
 
 Choices = list[tuple[str, str]]
-Conversations = QuerySet[Conversation]
+# With what `selectors.with_overview` adds to each.
+Conversations = QuerySet[Any]
 
 NONE = "none"
 

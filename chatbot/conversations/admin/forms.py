@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -16,8 +17,8 @@ class ReplyForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "placeholder": "Write to the customer…", "class": "fd-reply-text"}),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", use_required_attribute=True, **kwargs)
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data, label_suffix="")
 
     def clean_text(self) -> str:
         # Forms send line ends as CR LF; messages hold LF.

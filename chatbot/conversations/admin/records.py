@@ -34,6 +34,10 @@ class RecordAdmin(DeletedBySuperusersAdmin):
 
     show_full_result_count = False
 
+    @admin.display(description="created", ordering="created_at")
+    def created(self, record: Any) -> SafeString:
+        return cells.moment(record.created_at)
+
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
@@ -46,15 +50,19 @@ def conversation_link(conversation: Conversation, *, anchor: str = "") -> SafeSt
 
 @admin.register(Visitor)
 class VisitorAdmin(RecordAdmin):
-    list_display = ("__str__", "conversation_count", "created_at", "last_seen_at")
+    list_display = ("name", "conversation_count", "created_at", "last_seen_at")
     search_fields = ("external_id", "id")
     search_help_text = "Search in external ids and visitor ids."
     date_hierarchy = "last_seen_at"
-    fields = ("id", "external_id", "created_at", "last_seen_at", "conversations_of_visitor")
-    readonly_fields = ("conversations_of_visitor",)
+    fields = ("id", "name", "created_at", "last_seen_at", "conversations_of_visitor")
+    readonly_fields = ("name", "conversations_of_visitor")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Visitor]:
         return super().get_queryset(request).annotate(conversation_count=Count("conversations"))
+
+    @admin.display(description="visitor", ordering="external_id")
+    def name(self, visitor: Visitor) -> SafeString:
+        return cells.excerpt(str(visitor))
 
     @admin.display(description="conversations", ordering="conversation_count")
     def conversation_count(self, visitor: Visitor) -> int:
@@ -75,17 +83,25 @@ class TurnAdmin(RecordAdmin):
         "intent",
         "confidence_badge",
         "out_of_scope",
-        "classifier",
-        "generator",
-        "created_at",
+        "created",
     )
     list_filter = ("status", "action", "out_of_scope", "is_miss", "is_retry", "error_code", "created_at")
-    list_select_related = ("message", "intent", "classifier", "generator")
+    list_select_related = ("message", "intent")
     search_fields = ("=id", "message__text", "intent__name", "reason")
     search_help_text = "Search in questions, intents and reasons."
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    readonly_fields = ("transcript",)
+    # The transcript shows the sources, and everything else, as people read it.
+    exclude = ("reason", "error_detail", "sources")
+    readonly_fields = ("transcript", "whole_reason", "whole_error_detail")
+
+    @admin.display(description="reason")
+    def whole_reason(self, turn: Turn) -> SafeString:
+        return cells.whole(turn.reason)
+
+    @admin.display(description="error detail")
+    def whole_error_detail(self, turn: Turn) -> SafeString:
+        return cells.whole(turn.error_detail)
 
     @admin.display(description="question", ordering="message__text")
     def question(self, turn: Turn) -> SafeString:
@@ -106,14 +122,23 @@ class TurnAdmin(RecordAdmin):
 
 @admin.register(Message)
 class MessageAdmin(RecordAdmin):
-    list_display = ("text_excerpt", "role", "rating", "language", "created_at")
+    list_display = ("text_excerpt", "role", "rating", "language", "created")
     list_filter = ("role", "rating", "stopped", "created_at")
     list_select_related = ("conversation",)
     search_fields = ("text", "=id")
     search_help_text = "Search in message text."
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    readonly_fields = ("transcript",)
+    exclude = ("text", "rating_reason")
+    readonly_fields = ("transcript", "whole_text", "whole_rating_reason")
+
+    @admin.display(description="text")
+    def whole_text(self, message: Message) -> SafeString:
+        return cells.whole(message.text)
+
+    @admin.display(description="rating reason")
+    def whole_rating_reason(self, message: Message) -> SafeString:
+        return cells.whole(message.rating_reason)
 
     @admin.display(description="text", ordering="text")
     def text_excerpt(self, message: Message) -> SafeString:
