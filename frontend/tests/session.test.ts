@@ -275,6 +275,27 @@ describe("holes", () => {
   });
 });
 
+describe("a resync whose answer was lost with the connection", () => {
+  it("is asked for again as a whole, and not from the last question on", () => {
+    opened();
+    shop.ready({
+      messages: [
+        said(1, "bot", "Hello"),
+        said(2, "customer", "Hi", { turn: { id: "turn-2", status: "done" } }),
+        said(3, "bot", "Yes?", { turn: { id: "turn-2" } }),
+      ],
+      seq: 3,
+    });
+    shop.lose();
+    shop.open();
+    expect(shop.sentOf("hello").at(-1)).toMatchObject({ after_seq: 1 });
+    shop.say({ type: "resync" });
+    shop.lose();
+    shop.open();
+    expect(shop.sentOf("hello").at(-1)).not.toHaveProperty("after_seq");
+  });
+});
+
 describe("several conversations", () => {
   it("ignores events of the one that was left until the other is here", () => {
     const session = answered();

@@ -236,7 +236,7 @@ export class ChatSession {
 
   #sayHello(): void {
     clearTimeout(this.#helloTimer);
-    const resume = thread.resumeFrom(this.thread);
+    const resume = thread.gapOf(this.thread)?.resume ?? thread.resumeFrom(this.thread);
     this.#connection.send(
       clientFrames.hello(resume ?? (this.#wanted === null ? undefined : { conversation: this.#wanted })),
     );
