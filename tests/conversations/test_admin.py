@@ -235,6 +235,22 @@ def test_deceptive_characters_are_made_visible(text: str, shown: str) -> None:
     assert legible(text) == shown
 
 
+def test_a_reply_looks_as_the_customer_saw_it(reviewer: Client) -> None:
+    told = Told()
+    told.answered(
+        "how?", "# about\n\nOpen **Orders**:\n\n1. one\n2. [two](javascript:x) ![i](http://x/y.png)\n\n<b>no</b>"
+    )
+    told.says("customer", "**plain**")
+    page = reviewer.get(address(told.conversation)).content.decode()
+    assert "<h2>about</h2>" in page, "without an anchor, which could be one of the page's own"
+    assert "Open <strong>Orders</strong>" in page
+    assert "<li>one</li>" in page
+    assert "&lt;b&gt;no&lt;/b&gt;" in page
+    assert 'src="http://x' not in page
+    assert 'href="javascript:' not in page
+    assert "**plain**" in page
+
+
 def test_an_unused_conversation_says_so(reviewer: Client) -> None:
     assert "Nothing has been said here yet" in reviewer.get(address(Told().conversation)).content.decode()
 

@@ -82,9 +82,6 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
         # A visitor's page links to their conversations.
         return lookup == "visitor__id__exact" or super().lookup_allowed(lookup, value, request)
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Conversations", **(extra_context or {})})
-
     # --- The list -------------------------------------------------------------------------------
 
     @admin.display(description="conversation", ordering="title")

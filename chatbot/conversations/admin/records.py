@@ -7,10 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import ModelAdmin
 from django.db.models import Count, Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from chatbot.conversations.admin import cells
 from chatbot.conversations.models import Conversation, Message, Review, Turn, Visitor
@@ -21,6 +22,10 @@ class DeletedBySuperusersAdmin(ModelAdmin[Any]):
 
     class Media:
         css = {"all": ["conversations/admin.css"]}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -82,7 +87,7 @@ class TurnAdmin(RecordAdmin):
         "action",
         "intent",
         "confidence_badge",
-        "out_of_scope",
+        "scope",
         "created",
     )
     list_filter = ("status", "action", "out_of_scope", "is_miss", "is_retry", "error_code", "created_at")
@@ -114,6 +119,10 @@ class TurnAdmin(RecordAdmin):
     @admin.display(description="confidence", ordering="confidence")
     def confidence_badge(self, turn: Turn) -> SafeString | str:
         return cells.confidence(turn.confidence)
+
+    @admin.display(description="scope", ordering="out_of_scope")
+    def scope(self, turn: Turn) -> SafeString | str:
+        return cells.badge("Out", "medium") if turn.out_of_scope else cells.EMPTY
 
     @admin.display(description="transcript")
     def transcript(self, turn: Turn) -> SafeString:

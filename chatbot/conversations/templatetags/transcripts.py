@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import nh3
 from django import template
+from django.utils.safestring import SafeString, mark_safe
 
 from chatbot.conversations.legibility import legible as made_legible
+from chatbot.knowledge.markdown import render_markdown
 
 register = template.Library()
 
@@ -13,6 +16,13 @@ register = template.Library()
 def legible(text: str) -> str:
     """Deceptive characters made visible. Escaping stays the template's."""
     return made_legible(text)
+
+
+@register.filter
+def as_reply(text: str) -> SafeString:
+    """The bot's Markdown as the customer saw it. Headings lose their anchors: a page holds many replies."""
+    html = render_markdown(made_legible(text))
+    return mark_safe(nh3.clean(html, attributes={"a": {"href", "rel"}, "ol": {"start"}}, link_rel=None))
 
 
 @register.filter
