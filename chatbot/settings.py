@@ -29,7 +29,8 @@ MEDIA_ROOT = VAR_DIR / "media"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or VAR_DIR / "static")
 try:
     for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, MEDIA_ROOT, STATIC_ROOT):
-        _directory.mkdir(parents=True, exist_ok=True)
+        # Nobody else's business: customers' messages and the secret key live there.
+        _directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 except OSError as error:
     raise ImproperlyConfigured(f"VAR_DIR={VAR_DIR} can't be written: {error.strerror}.") from error
 if not os.access(VAR_DIR, os.W_OK | os.X_OK):

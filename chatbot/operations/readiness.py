@@ -75,6 +75,16 @@ def live_workers() -> list[dict[str, Any]]:
     return [json.loads(value) for value in values if value]
 
 
+def forget_workers() -> None:
+    """Drop all announcements: those of workers that were killed outlive them by seconds and would look like readiness.
+
+    Only for a broker that no worker can have reached yet.
+    """
+    with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as client:
+        for key in client.scan_iter(WORKER_KEYS, count=1000):
+            client.delete(key)
+
+
 def _settle(name: str, answer: Future[Any]) -> Check:
     try:
         problem = answer.result(timeout=CHECK_TIMEOUT_S)

@@ -19,6 +19,7 @@ from chatbot.operations import stack
 from chatbot.operations.broker import wait_until_ready
 from chatbot.operations.instance import check_disk_has_room, check_port_is_free, sole_instance
 from chatbot.operations.preparation import collect_static_files, missing_model_steps, prepare_database
+from chatbot.operations.readiness import forget_workers
 from chatbot.operations.staff import NewAccount, create_first_accounts, sync_groups
 from chatbot.operations.supervisor import Supervisor, describe_exit
 from chatbot.operations.terminal import Terminal
@@ -87,6 +88,7 @@ class Serve:
         if settings.USES_EMBEDDED_BROKER:
             pid = await supervisor.start(stack.broker_spec())
             await asyncio.to_thread(wait_until_ready, socket=Path(settings.EMBEDDED_BROKER_SOCKET), pid=pid)
+            await asyncio.to_thread(forget_workers)
         needs_models = await asyncio.to_thread(self._prepare_database)
         if needs_models:
             code = await supervisor.run_once(stack.preparation_spec(), inherit_output=True)

@@ -63,6 +63,11 @@ def test_not_ready_without_a_worker(client: Client) -> None:
     assert failing == {"replies_worker"}
 
 
+def test_announcements_of_workers_of_an_earlier_run_are_forgotten(client: Client, worker: None) -> None:
+    readiness.forget_workers()
+    assert client.get("/readyz").json()["checks"]["replies_worker"]["ok"] is False
+
+
 def test_not_ready_without_a_broker(client: Client, settings: Settings, tmp_path: Path) -> None:
     settings.REDIS_URL = f"unix://{tmp_path / 'nobody.sock'}"
     checks = client.get("/readyz").json()["checks"]
