@@ -112,7 +112,7 @@ describe("sending", () => {
     opened().send("Hello?");
     shop.lose();
     const again = shop.page();
-    expect(again.outbox).toMatchObject([{ clientId: "id-1", text: "Hello?", conversation: C1 }]);
+    expect(again.delivery.outbox).toMatchObject([{ clientId: "id-1", text: "Hello?", conversation: C1 }]);
     shop.open();
     shop.ready();
     expect(shop.sentOf("message.send").at(-1)).toMatchObject({ client_id: "id-1" });

@@ -1,9 +1,9 @@
 /**
- * The chat as the page shows it: joins the conversation, the outbox and the connection, and reacts to the visitor.
+ * The chat as the page shows it: joins the conversation, the delivery of texts and the connection, and reacts to the visitor.
  *
- * What the frames mean is decided in `conversation.ts`, what is sent when in `outbox.ts`; here are only effects.
+ * What the frames mean is decided in `conversation.ts`, what is sent when in `outbox.ts` and
+ * `delivery.svelte.ts`; here are only effects.
  */
-import type { Storage } from "../shared/storage";
 import {
   clientFrames,
   PROTOCOL,
@@ -14,12 +14,14 @@ import {
   type Rating,
   type ServerFrame,
 } from "../shared/protocol";
-import type { Api } from "./api";
-import type { Connect, Connection } from "./connection";
+import { announcement } from "./announcements";
+import type { Connection } from "./connection";
 import * as thread from "./conversation";
+import { Delivery } from "./delivery.svelte";
 import * as drafts from "./drafts";
-import * as outbox from "./outbox";
+import type { Outbox } from "./outbox";
 import { strings } from "./strings";
+import type { Surroundings } from "./surroundings";
 
 export type Link = "connecting" | "connected" | "reconnecting" | "offline";
 
@@ -28,25 +30,8 @@ export interface Notice {
   readonly reload?: boolean;
 }
 
-export interface Surroundings {
-  api: Api;
-  connect: Connect;
-  storage: Storage;
-  /** Milliseconds that only grow between reloads as a clock does. */
-  now(): number;
-  /** 1–64 of `[A-Za-z0-9_-]`, never the same twice. */
-  newId(): string;
-  /** False where the browser knows that it has no network. */
-  isOnline(): boolean;
-  /** The conversation named by the page's address, which survives a reload. */
-  address: { read(): string | null; write(conversation: string): void };
-}
-
 /** Failed connections after which the page stops calling it a hiccup. */
 const HICCUPS = 3;
-
-/** A text that is neither accepted nor refused for this long is sent again. */
-const ACCEPT_WITHIN = 10_000;
 
 /** A hole may close by itself while frames are still arriving. */
 const HEAL_WITHIN = 250;
@@ -55,7 +40,6 @@ const HELLO_RETRY = 2_000;
 
 export class ChatSession {
   thread = $state.raw(thread.emptyConversation);
-  outbox = $state.raw<outbox.Outbox>([]);
   link = $state<Link>("connecting");
   info = $state.raw<ChatInfo | null>(null);
   conversations = $state.raw<readonly ConversationSummary[]>([]);
@@ -70,9 +54,7 @@ export class ChatSession {
   cancelling = $state<string | null>(null);
   retrying = $state<string | null>(null);
 
-  readonly unsent = $derived(
-    this.outbox.filter((entry) => entry.conversation === this.thread.id || entry.conversation === null),
-  );
+  readonly delivery: Delivery;
   readonly openTurn = $derived(thread.openTurn(this.thread));
   readonly latestTurn = $derived(thread.latestTurn(this.thread));
   readonly answering = $derived(this.openTurn !== undefined || this.retrying !== null);
@@ -81,7 +63,6 @@ export class ChatSession {
   #around: Surroundings;
   // eslint-disable-next-line svelte/prefer-svelte-reactivity -- nothing is drawn from it
   #ratings = new Map<string, { rating: Rating | null; reason?: string }>();
-  #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #healTimer: ReturnType<typeof setTimeout> | undefined;
   #helloTimer: ReturnType<typeof setTimeout> | undefined;
   #askedFor: string | null = null;
@@ -90,7 +71,13 @@ export class ChatSession {
   constructor(around: Surroundings) {
     this.#around = around;
     this.#wanted = around.address.read();
-    this.outbox = outbox.load(around.storage);
+    this.delivery = new Delivery({
+      storage: around.storage,
+      now: around.now,
+      newId: around.newId,
+      destination: () => (this.link === "connected" && !this.opening ? this.thread.id : null),
+      send: (frame) => this.#connection.send(frame),
+    });
     this.draft = drafts.readDraft(around.storage, this.#wanted);
     if (!around.isOnline()) this.link = "offline";
     this.#connection = around.connect({
@@ -103,13 +90,17 @@ export class ChatSession {
     void this.refreshConversations();
   }
 
+  /** Texts of this conversation that the server has not taken yet. */
+  get unsent(): Outbox {
+    const { id } = this.thread;
+    return this.delivery.outbox.filter(({ conversation }) => conversation === id || conversation === null);
+  }
+
   // What the visitor does.
 
   send(text: string): void {
     const trimmed = text.trim();
-    if (trimmed === "") return;
-    this.#setOutbox(outbox.add(this.outbox, this.#around.newId(), this.thread.id, trimmed));
-    this.#flush();
+    if (trimmed !== "") this.delivery.add(trimmed, this.thread.id);
   }
 
   setDraft(text: string): void {
@@ -117,21 +108,10 @@ export class ChatSession {
     drafts.writeDraft(this.#around.storage, this.thread.id ?? this.#wanted, text);
   }
 
-  resend(clientId: string): void {
-    this.#setOutbox(outbox.retry(this.outbox, clientId));
-    this.#flush();
-  }
-
-  discard(clientId: string): void {
-    this.#setOutbox(outbox.remove(this.outbox, clientId));
-  }
-
   /** Puts an unsent text back into the message box. */
   edit(clientId: string): void {
-    const entry = this.outbox.find((candidate) => candidate.clientId === clientId);
-    if (entry === undefined) return;
-    this.discard(clientId);
-    this.setDraft(this.draft.trim() === "" ? entry.text : `${entry.text}\n${this.draft}`);
+    const text = this.delivery.discard(clientId);
+    if (text !== null) this.setDraft(this.draft.trim() === "" ? text : `${text}\n${this.draft}`);
   }
 
   stop(): void {
@@ -226,9 +206,9 @@ export class ChatSession {
   }
 
   close(): void {
-    clearTimeout(this.#flushTimer);
     clearTimeout(this.#healTimer);
     clearTimeout(this.#helloTimer);
+    this.delivery.close();
     this.#connection.close();
   }
 
@@ -243,8 +223,7 @@ export class ChatSession {
   }
 
   #lost(failures: number): void {
-    clearTimeout(this.#flushTimer);
-    this.#setOutbox(outbox.requeue(this.outbox));
+    this.delivery.interrupted();
     this.#askedFor = null;
     this.retrying = null;
     if (!this.#around.isOnline() || failures > HICCUPS) this.#setOffline();
@@ -259,15 +238,14 @@ export class ChatSession {
     const before = this.thread;
     if (!this.#isElsewhere(frame)) {
       this.thread = thread.apply(before, frame);
-      this.#announce(frame, before);
+      this.announcement = announcement(frame, before) ?? this.announcement;
     }
     switch (frame.type) {
       case "ready":
         if (frame.conversation === this.thread.id) this.#opened(frame, before.id);
         break;
       case "message.accepted":
-        this.#setOutbox(outbox.remove(this.outbox, frame.client_id));
-        this.#flush();
+        this.delivery.accepted(frame.client_id);
         void this.refreshConversations();
         break;
       case "message.rated":
@@ -304,11 +282,10 @@ export class ChatSession {
     if (switched) this.#takeDraft(frame.conversation, previous);
     this.#wanted = frame.conversation;
 
-    const received = this.thread.messages.map((message) => message.client_id);
-    const left = this.outbox.filter((entry) => !received.includes(entry.clientId));
-    this.#setOutbox(outbox.adopt(left, frame.conversation));
-    this.#flush();
-
+    this.delivery.opened(
+      frame.conversation,
+      this.thread.messages.map(({ client_id }) => client_id),
+    );
     for (const [message, { rating, reason }] of this.#ratings) {
       if (!this.thread.messages.some(({ id }) => id === message)) continue;
       this.thread = thread.rate(this.thread, message, rating);
@@ -336,15 +313,7 @@ export class ChatSession {
   #refused(frame: Frame<"error">): void {
     const { client_id, code, detail } = frame;
     if (client_id) {
-      this.#setOutbox(
-        outbox.refuse(
-          this.outbox,
-          client_id,
-          { code, detail, retry_after: frame.retry_after ?? null },
-          this.#around.now(),
-        ),
-      );
-      this.#flush();
+      this.delivery.refused(client_id, { code, detail, retry_after: frame.retry_after ?? null });
       return;
     }
     this.retrying = null;
@@ -383,15 +352,6 @@ export class ChatSession {
     this.notice = { text: detail };
   }
 
-  #announce(frame: ServerFrame, before: thread.ConversationState): void {
-    if (frame.type === "turn.failed") this.announcement = frame.detail;
-    if (frame.type !== "reply.finished" && frame.type !== "message.posted") return;
-    const { message } = frame;
-    if (before.messages.some(({ id }) => id === message.id)) return;
-    if (message.role === "bot") this.announcement = strings.replied(message.text);
-    else this.announcement = message.role === "agent" ? strings.agentSaid(message.text) : message.text;
-  }
-
   // Effects.
 
   /** Sends, or says that nothing can be done without a connection. */
@@ -410,30 +370,6 @@ export class ChatSession {
     this.notice = null;
     this.draft = drafts.readDraft(this.#around.storage, id);
     this.#around.address.write(id);
-  }
-
-  #setOutbox(next: outbox.Outbox): void {
-    outbox.save(this.#around.storage, this.outbox, next, this.#around.now());
-    this.outbox = next;
-  }
-
-  #flush(): void {
-    clearTimeout(this.#flushTimer);
-    const conversation = this.thread.id;
-    if (this.link !== "connected" || this.opening || conversation === null) return;
-    const step = outbox.next(this.outbox, conversation, this.#around.now());
-    if (step === null) return;
-    if ("wait" in step) {
-      this.#flushTimer = setTimeout(() => this.#flush(), step.wait);
-      return;
-    }
-    if (!this.#connection.send(clientFrames.send(step.send.clientId, step.send.text))) return;
-    this.#setOutbox(outbox.markSending(this.outbox, step.send.clientId));
-    this.#flushTimer = setTimeout(() => {
-      this.#setOutbox(outbox.requeue(this.outbox));
-      this.#connection.send(clientFrames.ping());
-      this.#flush();
-    }, ACCEPT_WITHIN);
   }
 
   /** Asks once for each hole; where the answer does not fill it, asking again would not either. */
