@@ -38,13 +38,13 @@ def serving_specs(*, host: str, port: int) -> list[ProcessSpec]:
             command=_worker("replies", "--pool=threads", f"--concurrency={settings.REPLY_STREAMS}"),
         ),
         ProcessSpec(name="web", command=_web(host, port)),
-        ProcessSpec(name="sweeper", command=_manage("sweep")),
     ]
 
 
 def background_specs() -> list[ProcessSpec]:
     """What may start a little later: nobody waits for it yet."""
     return [
+        ProcessSpec(name="sweeper", command=_manage("sweep")),
         # Pages wait for these tasks (indexing an article, explaining a prediction), so they do not wait for a training.
         ProcessSpec(name="maintenance", command=_worker("maintenance", "--pool=threads", "--concurrency=2")),
         # A child per run gives all of its memory back at the end.
