@@ -280,7 +280,8 @@ KV_CACHE_MIB = env.int("KV_CACHE_MIB", default=512)
 ENGINE_THREADS = env.int("ENGINE_THREADS", default=0) or None
 REPLY_MAX_TOKENS = env.int("REPLY_MAX_TOKENS", default=160)
 REPLY_DEADLINE_S = env.float("REPLY_DEADLINE_S", default=60.0)
-RETRIEVAL_PASSAGES = env.int("RETRIEVAL_PASSAGES", default=2)
+# A model of 135M mixes the facts of two passages; larger ones use more (docs/log.md).
+RETRIEVAL_PASSAGES = env.int("RETRIEVAL_PASSAGES", default=1)
 RETRIEVAL_FLOOR = env.float("RETRIEVAL_FLOOR", default=0.35)
 
 # --- Delivery and limits ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from chatbot.conversations.leases import ActiveTurn
+    from chatbot.inference.encoder import Encoder
     from chatbot.releases.runtime import ServedModels
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ logger = logging.getLogger(__name__)
 HISTORY_MESSAGES = 8
 # A retry asks for another answer, so it must be able to differ from the first.
 RETRY_TEMPERATURE = 0.6
+# A small model goes on writing the prompt's pattern when it has finished the answer.
+NEXT_QUESTION = ("\nQuestion:", "\nHelp article:")
 # How much of the ranking is kept for reviewers.
 RANKING_KEPT = 5
 
@@ -88,7 +92,8 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
     draft = _said(action, rules)
     if isinstance(action, policy.Generate):
         with watch.stage("retrieve"):
-            passages = retrieve(embedding, limit=settings.RETRIEVAL_PASSAGES, floor=settings.RETRIEVAL_FLOOR)
+            query = _query(embedding, rules[action.intent], models)
+            passages = retrieve(query, limit=settings.RETRIEVAL_PASSAGES, floor=settings.RETRIEVAL_FLOOR)
         record["sources"] = [_source(passage) for passage in passages]
         if passages:
             record["generator_id"] = models.generator_release.id
@@ -170,6 +175,23 @@ def _said(action: policy.Action, rules: Mapping[str, IntentRule]) -> Draft:
             return Draft()
 
 
+def _query(embedding: np.ndarray, rule: IntentRule, models: ServedModels) -> np.ndarray:
+    """What to look for: half the customer's words, which say what matters to them, half the intent's own question.
+
+    Customers write "didnt get it yet??"; the question names the matter in the words of the articles. On the demo
+    shop's phrases this finds the right article first in 95 % instead of 74 % (tests/benchmarks/bench_retrieval.py).
+    """
+    blend = embedding + _question_embedding(models.encoder, _question(rule))
+    length = float((blend @ blend) ** 0.5)
+    return blend / length if length else embedding
+
+
+# Questions change when somebody edits the catalogue, which gives another key; the shop has some dozens of them.
+@lru_cache(maxsize=512)
+def _question_embedding(encoder: Encoder, question: str) -> np.ndarray:
+    return encoder.encode([question])[0]
+
+
 def _source(passage: RetrievedPassage) -> dict[str, Any]:
     return {
         "passage_id": passage.passage_id,
@@ -203,6 +225,7 @@ def _stream(prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels
         deadline_s=settings.REPLY_DEADLINE_S,
         temperature=RETRY_TEMPERATURE if turn.is_retry else 0.0,
         seed=turn.number if turn.is_retry else None,
+        stop=NEXT_QUESTION,
     )
     writer = publisher.writer(group_name(turn.conversation_id), str(turn.id), turn.attempt)
     repetition = RepetitionFilter()

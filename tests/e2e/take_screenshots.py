@@ -44,7 +44,7 @@ def take_all(browser: Browser, stack: Stack, images: Path) -> None:
     staff.goto(f"{stack.url}/admin/conversations/conversation/")
     staff.screenshot(path=images / "admin-conversations.png")
     staff.goto(f"{stack.url}/admin/conversations/conversation/?q=cancel+my+order&is_demo__exact=0")
-    staff.locator("#result_list a").first.click()
+    staff.locator("#result_list tbody th a").first.click()
     staff.locator("#content details summary").first.click()
     staff.screenshot(path=images / "admin-transcript.png", full_page=True)
     staff.goto(f"{stack.url}/dashboard/")

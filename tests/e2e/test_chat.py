@@ -149,7 +149,7 @@ def test_a_support_admin_reads_the_transcript_with_everything_behind_it(chat: Ch
     staff = chat.page.context.browser.new_context().new_page()  # type: ignore[union-attr]
     _log_in(staff, stack, "reviewer")
     staff.goto(f"{stack.url}/admin/conversations/conversation/?q=e2e-transcript")
-    staff.locator("#result_list a").first.click()
+    staff.locator("#result_list tbody th a").first.click()
     transcript = staff.locator("#content")
     expect(transcript).to_contain_text("e2e-transcript")
     expect(transcript).to_contain_text(reply_text[:30])
