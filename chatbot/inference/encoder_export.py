@@ -40,13 +40,14 @@ _PROBES = [
 
 def export_encoder(model_dir: Path) -> None:
     """Write `openvino/` into the model folder. Raises RuntimeError where the graph differs from the original."""
+    digest = encoder_digest(model_dir)
+    if not (model_dir / "tokenizer.json").is_file():
+        raise RuntimeError("the folder has no tokenizer.json")
+
     import openvino
     import torch
 
-    digest = encoder_digest(model_dir)
     model = load_sentence_transformer(model_dir)
-    if not (model_dir / "tokenizer.json").is_file():
-        raise RuntimeError("the folder has no tokenizer.json")
 
     class Graph(torch.nn.Module):
         def forward(self, input_ids: Any, attention_mask: Any) -> Any:

@@ -11,7 +11,7 @@ from django.conf import settings
 if TYPE_CHECKING:
     from chatbot.inference.encoder import Encoder
 
-BASE_ENCODER = "all-MiniLM-L6-v2"
+BASE_ENCODER = "all-minilm-l6-v2"
 
 
 def encoder_directory() -> Path:

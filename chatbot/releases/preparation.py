@@ -18,7 +18,7 @@ from chatbot.releases.services import promote_release, register_release
 
 logger = logging.getLogger(__name__)
 
-BASE_GENERATOR = "SmolLM2-135M-Instruct"
+BASE_GENERATOR = "smollm2-135m-instruct"
 # Marks the promotions that follow the setting, so that one made by a person is never undone by a restart.
 FOLLOWS_SETTING = "The base model that GENERATOR_MODEL names."
 
