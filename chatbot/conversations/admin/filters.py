@@ -23,8 +23,13 @@ Conversations = QuerySet[Any]
 NONE = "none"
 
 
-def _turns() -> QuerySet[Turn]:
-    return Turn.objects.filter(conversation=OuterRef("pk"))
+def _conversations_with(**turn: Any) -> QuerySet[Any]:
+    """The ids of conversations that have such a turn.
+
+    A list on its own, not a question asked of each conversation: SQLite would answer that from the index on the turn's
+    field, reading the same turns again for every conversation (57 s for 20,000 of them).
+    """
+    return Turn.objects.filter(**turn).values("conversation")
 
 
 class ContentsFilter(SimpleListFilter):
@@ -65,9 +70,9 @@ class IntentFilter(SimpleListFilter):
             case None:
                 return None
             case "none":
-                return queryset.exclude(Exists(_turns().filter(intent__isnull=False)))
+                return queryset.filter(latest_intent_id=None)
             case slug:
-                return queryset.filter(Exists(_turns().filter(intent__slug=slug)))
+                return queryset.filter(pk__in=_conversations_with(intent__slug=slug))
 
 
 class LatestIntentFilter(IntentFilter):
@@ -146,7 +151,8 @@ class ReleaseFilter(SimpleListFilter):
             return None
         if not value.isdecimal():
             return queryset.none()
-        return queryset.filter(Exists(_turns().filter(Q(classifier=value) | Q(generator=value))))
+        written = Q(pk__in=_conversations_with(generator=value))
+        return queryset.filter(written | Q(pk__in=_conversations_with(classifier=value)))
 
 
 class LanguageFilter(SimpleListFilter):
