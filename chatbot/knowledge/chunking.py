@@ -85,6 +85,7 @@ def _blocks(tokens: Iterable[Token]) -> Iterator[_Block]:
     numbers: list[int | None] = []  # for each open list its next number, None where it has bullets
     marker = ""
     cells: list[str] | None = None
+    joined_by = "\n\n"
     for token in tokens:
         match token.type:
             case "bullet_list_open":
@@ -99,11 +100,13 @@ def _blocks(tokens: Iterable[Token]) -> Iterator[_Block]:
                 numbers[-1] = None if number is None else number + 1
             case "list_item_close":
                 marker = ""
+            case "table_open":
+                joined_by = "\n\n"
             case "tr_open":
                 cells = []
             case "tr_close":
-                yield _Block(" · ".join(filter(None, cells or [])), "\n")
-                cells = None
+                yield _Block(" · ".join(filter(None, cells or [])), joined_by)
+                cells, joined_by = None, "\n"
             case "inline" if cells is not None:
                 cells.append(inline_text(token))
             case "inline" | "fence" | "code_block":
