@@ -94,7 +94,7 @@ class ReleaseAdmin(ReadOnlyAdmin):
             except FrontdeskError as error:
                 self.message_user(request, str(error), messages.ERROR)
             else:
-                self.message_user(request, f"{release} is current; workers follow within seconds.", messages.SUCCESS)
+                self.message_user(request, f"Promoted {release}; workers follow within seconds.", messages.SUCCESS)
             return None
         context = {
             **self.admin_site.each_context(request),

@@ -1,0 +1,114 @@
+"""From the catalogue to a promoted release, and from files to numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from chatbot.exceptions import ClassifierError
+from chatbot.inference.classifier import IntentClassifier
+from chatbot.intents.models import Example, Intent
+from chatbot.releases.models import Kind, Release
+from chatbot.releases.selectors import current_promotion, current_release, release_directory
+from chatbot.training import services
+from chatbot.training.datasets import examples_digest
+from tests.releases.shelf import ENCODER
+from tests.training.shop_examples import EXAMPLES, OUT_OF_SCOPE
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _words(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "load_encoder", lambda: ENCODER)
+
+
+@pytest.fixture
+def catalogue() -> None:
+    intents = {slug: Intent.objects.create(slug=slug, name=slug) for slug in {slug for _, slug in EXAMPLES}}
+    Example.objects.bulk_create(Example(intent=intents[slug], text=text) for text, slug in EXAMPLES)
+    Example.objects.bulk_create(Example(text=text) for text in OUT_OF_SCOPE)
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_first_classifier_is_promoted_and_later_ones_wait() -> None:
+    first = services.train_catalogue_classifier()
+    second = services.train_catalogue_classifier(seed=1)
+    assert current_release(Kind.CLASSIFIER) == first
+    third = services.train_catalogue_classifier(promote=True)
+    assert current_release(Kind.CLASSIFIER) == third
+    assert Release.objects.count() == 3
+    assert second.manifest["seed"] == 1
+    assert first.dataset_digest == examples_digest(EXAMPLES, OUT_OF_SCOPE)
+    assert first.metrics["method"] == "5-fold cross-validation"
+    loaded = IntentClassifier.load(release_directory(third))
+    assert loaded.predict(ENCODER.encode(["cancel the purchase"]))[0].best.intent == "cancel_order"
+
+
+def test_an_empty_catalogue_is_one_clear_sentence() -> None:
+    with pytest.raises(ClassifierError, match="catalogue has no examples"):
+        services.train_catalogue_classifier()
+    with pytest.raises(CommandError, match="catalogue has no examples"):
+        call_command("train_classifier")
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_command_trains_from_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("train_classifier", json=True)
+    result = json.loads(capsys.readouterr().out)
+    assert result["release"] == result["current"] == "classifier-0001"
+    assert result["metrics"]["examples"] == len(EXAMPLES)
+    promotion = current_promotion(Kind.CLASSIFIER)
+    assert promotion is not None
+    assert promotion.reason
+
+
+def write_csv(path: Path, rows: list[tuple[str, str]]) -> Path:
+    path.write_text("text,intent\n" + "".join(f"{text},{intent}\n" for text, intent in rows))
+    return path
+
+
+def test_the_command_measures_on_files_and_registers_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {
+        "train": write_csv(tmp_path / "train.csv", EXAMPLES[::2]),
+        "test": write_csv(tmp_path / "test.csv", EXAMPLES[1::2]),
+        "oos_train": write_csv(tmp_path / "a.csv", [(text, "oos") for text in OUT_OF_SCOPE[:3]]),
+        "oos_test": write_csv(tmp_path / "b.csv", [(text, "oos") for text in OUT_OF_SCOPE[3:]]),
+    }
+    call_command("train_classifier", json=True, seed=5, **options)
+    result = json.loads(capsys.readouterr().out)
+    assert result["configuration"]["seed"] == 5
+    assert result["test"]["measured_examples"] == len(EXAMPLES[1::2])
+    assert result["test"]["accuracy"] > 0.9
+    assert result["test"]["measured_out_of_scope"] == 2
+    assert not Release.objects.exists()
+    call_command("train_classifier", **options)
+    assert "accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"preset": "full"}, "full .* not available yet"),
+        ({"preset": "magic"}, "no preset 'magic'"),
+        ({"test": Path("t.csv")}, "--test needs --train"),
+        ({"oos_train": Path("t.csv")}, "--oos-train needs --train"),
+        ({"train": Path("/nowhere.csv")}, "/nowhere.csv: No such file"),
+        ({"train": Path("t.csv"), "promote": True}, "--promote needs the catalogue"),
+        ({"train": Path("t.csv"), "oos_test": Path("o.csv")}, "--oos-test needs --test"),
+    ],
+)
+def test_bad_options_are_one_clear_sentence(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        call_command("train_classifier", **options)
+
+
+def test_a_file_with_one_intent_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="at least two intents"):
+        call_command("train_classifier", train=write_csv(tmp_path / "one.csv", [("hello", "greet"), ("hi", "greet")]))
