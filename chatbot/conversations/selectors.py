@@ -115,9 +115,7 @@ def snapshot(conversation: Conversation, *, after_seq: int = 0, resume: Resume |
     Read the turn before the messages: a turn that ends in between is then shown as running, and its terminal event,
     for which the socket has already subscribed, puts that right. The other order could lose the reply.
     """
-    turn = (
-        Turn.objects.filter(conversation=conversation, status__in=Turn.OPEN).order_by("number").first()
-    )
+    turn = Turn.objects.filter(conversation=conversation, status__in=Turn.OPEN).order_by("number").first()
     messages = _messages_after(conversation, after_seq)
     conversation.refresh_from_db(fields=["status", "last_seq"])
     ready: dict[str, Any] = {

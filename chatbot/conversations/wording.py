@@ -7,8 +7,7 @@ TALK_TO_A_PERSON = "Talk to a person"
 DID_YOU_MEAN = "I want to be sure that I understand you. Did you mean one of these?"
 OUT_OF_SCOPE = "I can only help with questions about our shop and your orders. Is it one of these?"
 OFFER_A_PERSON = (
-    "I am sorry, I still don't understand what you need, and I would rather not guess. "
-    "Shall I pass you on to a person?"
+    "I am sorry, I still don't understand what you need, and I would rather not guess. Shall I pass you on to a person?"
 )
 NO_SOURCE = "I did not find this in our help pages, and I would rather not guess. Shall I pass you on to a person?"
 
@@ -19,6 +18,4 @@ HANDED_OVER = (
 )
 BACK_TO_BOT = "You are talking to the assistant again."
 
-TURN_FAILED = (
-    "I am sorry, I could not answer this. Your message is kept. You can try again, or talk to a person."
-)
+TURN_FAILED = "I am sorry, I could not answer this. Your message is kept. You can try again, or talk to a person."
