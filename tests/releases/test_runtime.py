@@ -105,7 +105,7 @@ def test_the_old_engine_lives_until_the_last_turn_has_ended(
     promote_release(release=store_generator(shelf, "generator-0002"), reason="better")
     assert follow(served)
     assert served.models().generator_release.name == "generator-0002"
-    assert turn.engine is engines[0]
+    assert id(turn.engine) == id(engines[0])
     assert not engines[0].closed.is_set()
     del turn
     gc.collect()
