@@ -105,7 +105,7 @@ unit-postgres:
 	@url="$$($(PYTHON) -m tests.postgres)"; \
 	if [ -n "$$url" ]; then \
 		echo "→ pytest on Postgres"; \
-		TEST_DATABASE_URL="$$url" $(PYTHON) -m pytest -q -m "not models"; \
+		TEST_DATABASE_URL="$$url" $(PYTHON) -m pytest -q -m "not models" --ignore=tests/inference; \
 	else \
 		echo "→ no Postgres answers here; the suite ran on SQLite only"; \
 	fi

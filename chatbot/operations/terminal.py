@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.panel import Panel
@@ -15,7 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from chatbot.operations.logs import escape, paint_level
-from chatbot.operations.staff import NewAccount
+
+if TYPE_CHECKING:
+    from chatbot.operations.staff import NewAccount
 
 # Told apart on light and dark backgrounds alike; red and yellow are for trouble.
 _PREFIX_COLORS = ("36", "32", "35", "34", "96", "92", "95", "94")

@@ -24,12 +24,12 @@ def test_the_first_start_makes_one_account_per_role_and_no_later_one_does() -> N
     assert create_first_accounts() == []
 
 
-def test_support_reads_and_reviews_and_changes_nothing_else() -> None:
+def test_support_reads_reviews_and_acts_on_conversations_and_changes_nothing_else() -> None:
     sync_groups()
     granted = set(Group.objects.get(name="support").permissions.values_list("codename", flat=True))
     assert {"view_conversation", "view_message", "view_turn", "view_release", "add_review", "change_review"} <= granted
     changing = {codename for codename in granted if not codename.startswith("view_")}
-    assert changing == {"add_review", "change_review"}
+    assert changing == {"add_review", "change_review", "change_conversation", "export_conversation"}
 
 
 def test_operators_write_the_catalogue_and_nobody_changes_transcripts() -> None:
