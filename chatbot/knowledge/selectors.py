@@ -54,7 +54,9 @@ def search_articles(query: str) -> list[Article]:
         for name in ("title", "summary", "category", "body"):
             matching |= Q(**{f"{name}__icontains": term})
     found = Article.objects.published().filter(matching).order_by("title")[:_RANKED]
-    return sorted(found, key=lambda article: -_score(article, terms))[:SEARCH_LIMIT]
+    scored = sorted(((_score(article, terms), article) for article in found), key=lambda pair: -pair[0])
+    # Articles that merely mention one of several words bury those that are about them.
+    return [article for score, article in scored if score >= scored[0][0] / 2][:SEARCH_LIMIT]
 
 
 def _terms(query: str) -> list[str]:

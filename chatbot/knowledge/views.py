@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -18,7 +20,7 @@ QUERY_LENGTH = 200
 def index(request: HttpRequest) -> HttpResponse:
     """All articles by category, or those that a search finds."""
     query = request.GET.get("q", "").replace("\0", "").strip()[:QUERY_LENGTH]
-    context = {"query": query}
+    context: dict[str, Any] = {"query": query}
     if query:
         context["results"] = selectors.search_articles(query)
     else:

@@ -23,8 +23,8 @@ def staff(*codenames: str) -> Client:
     return signed_in(user)
 
 
-def signed_in(user: User, **options: bool) -> Client:
-    client = Client(**options)
+def signed_in(user: User, *, enforce_csrf_checks: bool = False) -> Client:
+    client = Client(enforce_csrf_checks=enforce_csrf_checks)
     client.force_login(user, "django.contrib.auth.backends.ModelBackend")
     return client
 

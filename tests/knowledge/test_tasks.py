@@ -67,13 +67,12 @@ def test_a_dead_broker_does_not_break_saving(
 ) -> None:
     dead = Celery("dead", broker=DEAD_BROKER, set_as_current=False)
     dead.config_from_object("django.conf:settings", namespace="CELERY")
-    dead.conf.broker_url = DEAD_BROKER
+    dead.conf.update(broker_url=DEAD_BROKER)
     monkeypatch.setattr(services, "current_app", dead)
     with caplog.at_level(logging.WARNING), django_capture_on_commit_callbacks(execute=True):
         article = write("returns", BODY)
     assert Article.objects.filter(pk=article.pk).exists()
     assert "the broker does not answer" in caplog.text
-    assert services.request_index() is False
 
 
 def test_tasks_index_with_the_encoder_of_the_process(write: Write, encoder: WordCounter, monkeypatch) -> None:

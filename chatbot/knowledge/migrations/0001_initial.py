@@ -5,48 +5,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Article',
+            name="Article",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=120, unique=True)),
-                ('title', models.CharField(max_length=200)),
-                ('summary', models.CharField(blank=True, max_length=400)),
-                ('category', models.CharField(blank=True, max_length=80)),
-                ('body', models.TextField(help_text='Markdown. Each “##” section becomes a passage.')),
-                ('is_published', models.BooleanField(default=True, help_text='Unpublished articles are neither shown nor retrieved.')),
-                ('body_digest', models.CharField(blank=True, editable=False, max_length=64)),
-                ('indexed_digest', models.CharField(blank=True, editable=False, max_length=64)),
-                ('index_error', models.CharField(blank=True, editable=False, max_length=400)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=120, unique=True)),
+                ("title", models.CharField(max_length=200)),
+                ("summary", models.CharField(blank=True, max_length=400)),
+                ("category", models.CharField(blank=True, max_length=80)),
+                ("body", models.TextField(help_text="Markdown. Each “##” section becomes a passage.")),
+                (
+                    "is_published",
+                    models.BooleanField(
+                        default=True, help_text="Unpublished articles are neither shown nor retrieved."
+                    ),
+                ),
+                ("body_digest", models.CharField(blank=True, editable=False, max_length=64)),
+                ("indexed_digest", models.CharField(blank=True, editable=False, max_length=64)),
+                ("index_error", models.CharField(blank=True, editable=False, max_length=400)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'ordering': ['title'],
+                "ordering": ["title"],
             },
         ),
         migrations.CreateModel(
-            name='Passage',
+            name="Passage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField()),
-                ('heading', models.CharField(blank=True, max_length=200)),
-                ('anchor', models.CharField(blank=True, max_length=200)),
-                ('text', models.TextField(help_text="Plain text, as the model and the customer's source card see it.")),
-                ('embedding', models.BinaryField()),
-                ('encoder_digest', models.CharField(max_length=64)),
-                ('article', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='passages', to='knowledge.article')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveIntegerField()),
+                ("heading", models.CharField(blank=True, max_length=200)),
+                ("anchor", models.CharField(blank=True, max_length=200)),
+                ("text", models.TextField(help_text="Plain text, as the model and the customer's source card see it.")),
+                ("embedding", models.BinaryField()),
+                ("encoder_digest", models.CharField(max_length=64)),
+                (
+                    "article",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="passages", to="knowledge.article"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['article', 'position'],
-                'constraints': [models.UniqueConstraint(fields=('article', 'position'), name='passage_once_per_position')],
+                "ordering": ["article", "position"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("article", "position"), name="passage_once_per_position")
+                ],
             },
         ),
     ]
