@@ -37,7 +37,7 @@ class HasApprovedAnswer(admin.SimpleListFilter):
 
 @admin.register(Intent)
 class IntentAdmin(admin.ModelAdmin[Intent]):
-    list_display = ("name", "slug", "mode", "example_count", "is_active", "updated_at")
+    list_display = ("name", "slug", "mode_name", "example_count", "is_active", "updated_at")
     list_filter = ("mode", "is_active", HasApprovedAnswer)
     search_fields = ("name", "slug", "description", "examples__text")
     prepopulated_fields = {"slug": ("name",)}
@@ -49,6 +49,11 @@ class IntentAdmin(admin.ModelAdmin[Intent]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Intent]:
         return super().get_queryset(request).annotate(number_of_examples=Count("examples", distinct=True))
+
+    @admin.display(description="mode", ordering="mode")
+    def mode_name(self, intent: Intent) -> str:
+        """The labels are whole sentences, too long for a column."""
+        return intent.mode.capitalize()
 
     @admin.display(description="examples", ordering="number_of_examples")
     def example_count(self, intent: Intent) -> int:
