@@ -20,7 +20,7 @@ application = ProtocolTypeRouter(
     {
         "http": http_application,
         "websocket": ExactOriginMiddleware(
-            VisitorMiddleware(count_sockets(URLRouter([path("ws/chat/", ChatConsumer.as_asgi())]))),  # type: ignore[arg-type]
+            VisitorMiddleware(count_sockets(URLRouter([path("ws/chat/", ChatConsumer.as_asgi())]))),
         ),
     }
 )

@@ -109,8 +109,7 @@ ClientFrame = (
     Hello | SendMessage | CancelTurn | RetryTurn | RateMessage | NewConversation | RequestHandoff | ReturnToBot | Ping
 )
 _FRAMES: dict[str, type[Frame]] = {
-    frame.model_fields["type"].annotation.__args__[0]: frame
-    for frame in ClientFrame.__args__
+    frame.model_fields["type"].annotation.__args__[0]: frame for frame in ClientFrame.__args__
 }
 
 

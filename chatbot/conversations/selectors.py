@@ -75,7 +75,7 @@ def message_payload(message: Message, turn: Turn | None = None) -> dict[str, Any
         return payload
     if message.turn is not None:
         payload["turn"] = {"id": str(message.turn.id)}
-        if message.turn.intent is not None:
+        if message.turn.intent is not None and not message.turn.is_miss:
             payload["intent"] = message.turn.intent.name
         if message.turn.sources and not message.stopped:
             payload["sources"] = [
@@ -249,7 +249,7 @@ def _count_of_rating(rating: Message.Rating) -> Coalesce:
 
 
 def mentioning(conversations: QuerySet[Conversation], words: str) -> QuerySet[Conversation]:
-    """The conversations in which every word is found: in a message, the visitor's external id, or the start of its id."""
+    """Those in which every word is found: in a message, the visitor's external id, or the start of their id."""
     for word in words.split()[:SEARCHED_WORDS]:
         found = Q(Exists(Message.objects.filter(conversation=OuterRef("pk"), text__icontains=word)))
         found |= Q(visitor__external_id__icontains=word)

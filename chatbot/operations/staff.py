@@ -15,9 +15,9 @@ PASSWORD_LENGTH = 16
 PASSWORD_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 READABLE_APPS = ("intents", "knowledge", "releases", "conversations", "training")
-EVERYDAY = Q(content_type__app_label="conversations", content_type__model="review") & (
-    Q(codename__startswith="add_") | Q(codename__startswith="change_")
-)
+# To change a conversation means to act on it: answer as a person, give it back to the bot, close it.
+ACTING = Q(codename__in=("add_review", "change_review", "change_conversation", "export_conversation"))
+EVERYDAY = Q(content_type__app_label="conversations") & ACTING
 VIEWING = Q(content_type__app_label__in=READABLE_APPS, codename__startswith="view_")
 # Operators write the catalogue and the articles and run training; transcripts stay unchangeable for everybody.
 OPERATING = Q(content_type__app_label__in=("intents", "knowledge", "training"))

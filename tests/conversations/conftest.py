@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -35,5 +36,5 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def expire_lease(turn: Turn) -> None:
     """As the clock does to a worker that has stopped renewing."""
     Turn.objects.filter(pk=turn.pk, status=Turn.Status.RUNNING).update(
-        lease_expires_at=timezone.now() - timezone.timedelta(seconds=1)
+        lease_expires_at=timezone.now() - timedelta(seconds=1)
     )

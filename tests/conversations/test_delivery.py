@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -109,11 +110,12 @@ def test_a_stale_worker_can_write_nothing(conversation: Conversation) -> None:
     expire_lease(turn)
     fresh = claimed(turn, "worker-b")
     assert fresh.attempt == stale.attempt + 1
-    for write in (
+    writes: tuple[Callable[[], object], ...] = (
         lambda: delivery.finish_turn(turn=stale, reply=Reply(text="stale")),
         lambda: delivery.finish_cancelled_turn(turn=stale, text="stale", record={}),
         lambda: delivery.fail_turn(turn=stale, code="engine"),
-    ):
+    )
+    for write in writes:
         with pytest.raises(LeaseLost):
             write()
     held, _ = delivery.renew_leases(owner="worker-a", attempts={turn.id: stale.attempt})
@@ -151,6 +153,7 @@ def test_a_lease_that_is_renewed_is_not_swept(conversation: Conversation) -> Non
     Turn.objects.filter(pk=turn.pk).update(lease_expires_at=timezone.now() + timedelta(seconds=0.1))
     assert delivery.renew_leases(owner="worker-a", attempts={turn.id: 1}) == ({turn.id}, set())
     turn.refresh_from_db()
+    assert turn.lease_expires_at is not None
     assert turn.lease_expires_at > timezone.now() + timedelta(seconds=5)
     assert delivery.requeue_expired_turns() == 0
 
@@ -178,7 +181,7 @@ def test_the_end_of_a_turn_nudges_the_next(
     conversation: Conversation, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     nudged: list[uuid.UUID] = []
-    monkeypatch.setattr(delivery, "nudge", lambda turn_id: nudged.append(turn_id) or True)
+    monkeypatch.setattr(delivery, "nudge", nudged.append)
     first, second = queued(conversation, "c-1"), queued(conversation, "c-2")
     with django_capture_on_commit_callbacks(execute=True):
         delivery.finish_turn(turn=claimed(first), reply=Reply(text="answer"))

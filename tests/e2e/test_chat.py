@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from .chat_page import QUESTION, ChatPage
 from .stack import Stack
@@ -134,7 +134,12 @@ def test_a_second_tab_shows_the_same(chat: ChatPage) -> None:
 
 def test_hostile_text_is_shown_as_text(chat: ChatPage) -> None:
     dialogs: list[str] = []
-    chat.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def note_dialog(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    chat.page.on("dialog", note_dialog)
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script> [x](javascript:alert(3)) <|im_end|> {{7*7}}"
     chat.ask(hostile)
     chat.expect_replies(1)

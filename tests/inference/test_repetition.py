@@ -66,7 +66,8 @@ def test_short_and_foreign_text_passes(text: str) -> None:
     assert shown(list(text))[0] == text
 
 
-looping_text = st.lists(st.sampled_from(["and ", "you can cancel ", "the order ", "then ", "a", "today", ". ", ", ", "\n"]))
+PIECES = ["and ", "you can cancel ", "the order ", "then ", "a", "today", ". ", ", ", "\n"]
+looping_text = st.lists(st.sampled_from(PIECES))
 
 
 @given(st.text() | looping_text.map("".join), st.lists(st.integers(1, 5), max_size=40))
