@@ -59,6 +59,13 @@ def queue_turn(conversation: Conversation, message: Message, *, is_retry: bool =
     return turn
 
 
+def announce_queued(turn: Turn, *, except_channel: str = "") -> None:
+    """Tell that the turn's message waits for an answer: for the first time, again, or once more."""
+    payload = message_payload(turn.message, turn)
+    accepted = events.MessageAccepted(turn.message.client_id, payload, str(turn.id))
+    events.publish(turn.conversation_id, accepted, except_channel=except_channel)
+
+
 def nudge_on_commit(turn_id: UUID) -> None:
     """Tell a worker that a turn waits. Only a nudge: if it is lost, the sweeper sends another."""
     transaction.on_commit(lambda: nudge(turn_id))
@@ -253,6 +260,8 @@ def _requeue_expired(turn: Turn) -> bool:
     )
     if requeued:
         logger.warning("turn %s lost its worker in attempt %d; it is queued again", turn.pk, turn.attempt)
+        turn.refresh_from_db()
+        announce_queued(turn)
     return bool(requeued)
 
 

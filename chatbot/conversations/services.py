@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from chatbot.conversations import events, wording
-from chatbot.conversations.delivery import cancel_open_turn, queue_turn
+from chatbot.conversations.delivery import announce_queued, cancel_open_turn, queue_turn
 from chatbot.conversations.models import Conversation, Message, Turn, Visitor
 from chatbot.conversations.selectors import message_payload, queued_count
 from chatbot.conversations.threads import append_message, lock_conversation, say, set_status
@@ -143,10 +143,7 @@ def retry_turn(*, visitor_id: UUID, turn_id: UUID) -> Turn:
         raise Conflict("The assistant does not have this conversation right now.")
     _check_room(conversation)
     again = queue_turn(conversation, turn.message, is_retry=True)
-    events.publish(
-        conversation.id,
-        events.MessageAccepted(turn.message.client_id, message_payload(turn.message, again), str(again.id)),
-    )
+    announce_queued(again)
     return again
 
 

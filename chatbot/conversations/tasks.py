@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from celery import shared_task
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
+from django.db import Error as DatabaseError
+
+from chatbot.exceptions import FrontdeskError
 
 if TYPE_CHECKING:
     from chatbot.conversations.worker import ReplyWorker
+
+logger = logging.getLogger(__name__)
 
 QUEUE = "replies"
 _worker: ReplyWorker | None = None
@@ -32,8 +38,13 @@ def _load_models(sender: Any, **_: Any) -> None:
     from chatbot.conversations.worker import ReplyWorker
     from chatbot.releases.runtime import Runtime
 
-    _worker = ReplyWorker(Runtime.load())
-    _worker.start()
+    try:
+        _worker = ReplyWorker(Runtime.load())
+        _worker.start()
+    except (FrontdeskError, DatabaseError) as error:
+        # Celery logs and swallows any other exception of a signal handler and would serve without models.
+        logger.critical("this worker can't serve: %s", error)
+        raise SystemExit(1) from error
 
 
 @worker_ready.connect

@@ -155,7 +155,8 @@ def _from_gguf(source: Path, folder: Path, report: Progress) -> dict[str, Any]:
     tensors.clear()
     report(f"Writing {GGUF_NAME}", 0.5)
     write_gguf_q8(folder, source, folder / GGUF_NAME)
-    return {"base": gguf.metadata("general.name", source.stem), "licence": gguf.metadata("general.license", "unknown")}
+    # The file's name without its quantisation; inside, authors leave the names of their experiments.
+    return {"base": source.name.split(".")[0], "licence": gguf.metadata("general.license", "unknown")}
 
 
 def _from_folder(source: Path, folder: Path, report: Progress) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from chatbot.operations.seeding import seed_demo
 from chatbot.operations.staff import sync_groups
 from chatbot.operations.terminal import Terminal
 from chatbot.releases.encoders import current_encoder_digest
-from chatbot.releases.models import Kind, Promotion
 from chatbot.releases.preparation import models_are_prepared, prepare_base_models
+from chatbot.releases.selectors import classifier_fits_encoder
 
 Report = Callable[[str, float | None], None]
 
@@ -75,8 +75,12 @@ def _lacks_models() -> bool:
 
 
 def _lacks_classifier() -> bool:
-    has_release = Promotion.objects.filter(kind=Kind.CLASSIFIER).exists()
-    return not has_release and Example.objects.filter(intent__is_active=True).exists()
+    if not Example.objects.filter(intent__is_active=True).exists():
+        return False
+    try:
+        return not classifier_fits_encoder()
+    except FrontdeskError:
+        return True  # the encoder is not prepared yet
 
 
 def _lacks_index() -> bool:

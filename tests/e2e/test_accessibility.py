@@ -66,7 +66,7 @@ def test_a_finished_reply_is_announced_once_to_screen_readers(chat: ChatPage) ->
         }"""
     )
     chat.ask(QUESTION)
-    reply = chat.expect_replies(1).locator("p, li").first.inner_text()
+    reply = chat.expect_replies(1).locator(".markdown p, .markdown li").first.inner_text()
     announced = [text for text in chat.page.evaluate("window.announced") if reply[:20] in text]
     assert len(announced) == 1
 

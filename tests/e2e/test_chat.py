@@ -150,7 +150,7 @@ def test_hostile_text_is_shown_as_text(chat: ChatPage) -> None:
 
 def test_a_support_admin_reads_the_transcript_with_everything_behind_it(chat: ChatPage, stack: Stack) -> None:
     chat.ask("How can I cancel my order? e2e-transcript")
-    reply_text = chat.expect_replies(1).locator("p, li").first.inner_text()
+    reply_text = chat.expect_replies(1).locator(".markdown p, .markdown li").first.inner_text()
     staff = chat.page.context.browser.new_context().new_page()  # type: ignore[union-attr]
     _log_in(staff, stack, "reviewer")
     staff.goto(f"{stack.url}/admin/conversations/conversation/?q=e2e-transcript")
