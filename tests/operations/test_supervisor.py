@@ -155,7 +155,7 @@ asyncio.run(main())
 
 
 def test_restarts_are_spaced_ever_wider() -> None:
-    assert [restart_delay(deaths) for deaths in (1, 2, 3, 4, 5, 6, 7, 50)] == [0, 1, 2, 4, 8, 16, 30, 30]
+    assert [restart_delay(deaths) for deaths in (1, 2, 3, 4, 5, 6, 7, 50)] == [0, 1, 2, 4, 8, 10, 10, 10]
 
 
 def test_exits_are_described_in_words() -> None:
