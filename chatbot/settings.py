@@ -132,6 +132,14 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 # --- Applications -------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    # Ours first: the dashboard's templates stand over the admin's.
+    "chatbot.intents",
+    "chatbot.knowledge",
+    "chatbot.releases",
+    "chatbot.conversations",
+    "chatbot.training",
+    "chatbot.dashboard",
+    "chatbot.operations",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -144,13 +152,6 @@ INSTALLED_APPS = [
     "csp",
     "axes",
     "auditlog",
-    "chatbot.intents",
-    "chatbot.knowledge",
-    "chatbot.releases",
-    "chatbot.conversations",
-    "chatbot.training",
-    "chatbot.dashboard",
-    "chatbot.operations",
 ]
 
 MIDDLEWARE = [
