@@ -247,8 +247,8 @@ else:
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "frontdesk", "capacity": 1000},
+        "BACKEND": "chatbot.conversations.channel_layer.GroupChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "frontdesk"},
     }
 }
 

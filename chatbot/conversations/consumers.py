@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from channels.consumer import get_handler_name
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error as DatabaseError
@@ -26,6 +29,16 @@ WATCH_INTERVAL_S = 3.0
 UNAVAILABLE = "We can't reach our records right now. Your text is kept on this page and sent again by itself."
 
 
+# Threads of their own: asgiref's default is one thread for the whole process, in which one customer's wait for the
+# database would hold up everybody's words.
+DATABASE_THREADS = 8
+in_database = partial(
+    database_sync_to_async,
+    thread_sensitive=False,
+    executor=ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="chat-database"),
+)
+
+
 @dataclass(slots=True)
 class LiveReply:
     """The running reply as far as this socket has sent it."""
@@ -35,8 +48,28 @@ class LiveReply:
     k: int = 0
 
 
+WRITES_MESSAGES = (protocol.SendMessage, protocol.RetryTurn, protocol.RequestHandoff, protocol.ReturnToBot)
+
+
 class ChatConsumer(AsyncWebsocketConsumer):
     """One socket of one visitor; it shows one conversation at a time."""
+
+    watch: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # Also where the socket died under something that was being sent, of which `disconnect` is never told.
+            if self.watch is not None:
+                self.watch.cancel()
+            await self.channel_layer.drop_channel(self.channel_name)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Without the base's check for old database connections, which would cost a thread for every word.
+        handler = getattr(self, get_handler_name(message), None)
+        if handler is not None:
+            await handler(message)
 
     async def connect(self) -> None:
         self.visitor_id: UUID = self.scope["visitor"]
@@ -44,13 +77,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.live = LiveReply()
         self.owed: set[UUID] = set()
         self.bad_frames = 0
-        self.watch: asyncio.Task[None] | None = None
+        self.subscribed = False
+        self.status = ""
+        self.seen_seq = 0
+        self.unfillable = ("", 0)
         await self.accept()
-
-    async def disconnect(self, code: int) -> None:
-        if self.watch is not None:
-            self.watch.cancel()
-        await self._leave()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -64,12 +95,20 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.bad_frames = 0
         client_id = getattr(frame, "client_id", None)
         try:
+            await limits.take(self._buckets(frame))
             await handler(self, frame)
         except Refused as refusal:
             await self._send(protocol.error(refusal.code, str(refusal), client_id, refusal.retry_after))
         except DatabaseError as error:
             logger.error("the database does not answer: %s", error)
             await self._send(protocol.error("unavailable", UNAVAILABLE, client_id))
+
+    def _buckets(self, frame: protocol.Frame) -> list[limits.Bucket]:
+        if isinstance(frame, protocol.Ping):
+            return []
+        if isinstance(frame, WRITES_MESSAGES):
+            return limits.message_buckets(self.visitor_id, self.scope["address"])
+        return limits.command_buckets(self.visitor_id)
 
     async def _refuse_bad_frame(self, problem: BadFrame) -> None:
         self.bad_frames += 1
@@ -85,54 +124,54 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 protocol.error("protocol", f"This server speaks protocol {protocol.VERSION}. Reload the page.")
             )
             return
-        conversation = await database_sync_to_async(services.open_conversation)(
+        conversation = await in_database(services.open_conversation)(
             visitor_id=self.visitor_id, conversation_id=frame.conversation
         )
         resume = selectors.Resume(frame.turn, frame.attempt, frame.k) if frame.turn else None
         await self._show(conversation, frame.after_seq if frame.conversation else 0, resume)
 
     async def new_conversation(self, frame: protocol.NewConversation) -> None:
-        conversation = await database_sync_to_async(services.start_conversation)(visitor_id=self.visitor_id)
+        conversation = await in_database(services.start_conversation)(visitor_id=self.visitor_id)
         await self._show(conversation)
 
     async def send_message(self, frame: protocol.SendMessage) -> None:
-        await limits.take(limits.message_buckets(self.visitor_id, self.scope["address"]))
-        accepted = await database_sync_to_async(services.send_message)(
+        accepted = await in_database(services.send_message)(
             visitor_id=self.visitor_id,
             conversation_id=self._conversation,
             client_id=frame.client_id,
             text=frame.text,
             sender_channel=self.channel_name,
         )
-        await self._send(await database_sync_to_async(selectors.accepted_frame)(accepted.message, accepted.turn))
+        await self._send(await in_database(selectors.accepted_frame)(accepted.message, accepted.turn))
         if accepted.turn is not None:
             self._await_answer(accepted.turn.id)
 
     async def cancel_turn(self, frame: protocol.CancelTurn) -> None:
-        await database_sync_to_async(services.cancel_turn)(visitor_id=self.visitor_id, turn_id=frame.turn)
+        await in_database(services.cancel_turn)(visitor_id=self.visitor_id, turn_id=frame.turn)
 
     async def retry_turn(self, frame: protocol.RetryTurn) -> None:
-        await limits.take(limits.message_buckets(self.visitor_id, self.scope["address"]))
-        turn = await database_sync_to_async(services.retry_turn)(visitor_id=self.visitor_id, turn_id=frame.turn)
+        turn = await in_database(services.retry_turn)(visitor_id=self.visitor_id, turn_id=frame.turn)
         self._await_answer(turn.id)
 
     async def rate_message(self, frame: protocol.RateMessage) -> None:
-        await database_sync_to_async(services.rate_message)(
+        await in_database(services.rate_message)(
             visitor_id=self.visitor_id, message_id=frame.message, rating=frame.rating, reason=frame.reason
         )
 
     async def request_handoff(self, frame: protocol.RequestHandoff) -> None:
-        await database_sync_to_async(services.request_handoff)(
-            visitor_id=self.visitor_id, conversation_id=self._conversation
-        )
+        await in_database(services.request_handoff)(visitor_id=self.visitor_id, conversation_id=self._conversation)
 
     async def return_to_bot(self, frame: protocol.ReturnToBot) -> None:
-        await database_sync_to_async(services.return_to_bot)(
-            visitor_id=self.visitor_id, conversation_id=self._conversation
-        )
+        await in_database(services.return_to_bot)(visitor_id=self.visitor_id, conversation_id=self._conversation)
 
     async def ping(self, frame: protocol.Ping) -> None:
         await self._send({"type": "pong"})
+        if self.conversation_id is None or (self.subscribed and self.status == "bot"):
+            return
+        # With a person no turn is owed, so nothing else would notice that an announcement was lost.
+        await self._subscribe()
+        if await in_database(selectors.last_seq)(self._conversation) > self.seen_seq:
+            await self._send({"type": "resync"})
 
     _handlers: dict[type[protocol.Frame], Callable[[Any, Any], Awaitable[None]]] = {
         protocol.Hello: hello,
@@ -150,19 +189,26 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     async def _show(self, conversation: Any, after_seq: int = 0, resume: selectors.Resume | None = None) -> None:
         await self._leave()
-        try:
-            await self.channel_layer.group_add(group_name(conversation.id), self.channel_name)
-        except (RedisError, OSError) as error:
-            # The watch below brings the answer from the database all the same, only not word by word.
-            logger.warning("a page is not subscribed: the broker does not answer (%s)", error)
         self.conversation_id = conversation.id
-        ready = await database_sync_to_async(selectors.snapshot)(conversation, after_seq=after_seq, resume=resume)
+        await self._subscribe()
+        ready = await in_database(selectors.snapshot)(conversation, after_seq=after_seq, resume=resume)
         turn = ready.get("turn")
         self.live = LiveReply(turn["id"], turn["attempt"], turn["k"]) if turn else LiveReply()
-        self.owed = set(await database_sync_to_async(selectors.open_turn_ids)(conversation.id))
+        self.status = ready["status"]
+        self.seen_seq = ready["seq"]
+        self.owed = set(await in_database(selectors.open_turn_ids)(conversation.id))
         await self._send({"type": "ready", "protocol": protocol.VERSION, **ready})
         if self.owed:
             self._start_watch()
+
+    async def _subscribe(self) -> None:
+        try:
+            await self.channel_layer.group_add(group_name(self._conversation), self.channel_name)
+            self.subscribed = True
+        except (RedisError, OSError) as error:
+            # The watch brings the answer from the database all the same, only not word by word.
+            self.subscribed = False
+            logger.warning("a page is not subscribed: the broker does not answer (%s)", error)
 
     async def _leave(self) -> None:
         if self.conversation_id is not None:
@@ -176,9 +222,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def conversation_event(self, message: dict[str, Any]) -> None:
         """An event of this conversation, published by whoever wrote it."""
         frame = message["frame"]
-        if message["except_channel"] == self.channel_name:
+        if message["conversation"] != str(self.conversation_id) or message["except_channel"] == self.channel_name:
             return
         kind = frame["type"]
+        if kind == "conversation.updated":
+            self.status = frame["status"]
         if kind == "turn.started" and not self._begin(frame["turn"], frame["attempt"]):
             return  # shown already, as by the snapshot
         if kind == "message.accepted" and frame["turn"]:
@@ -196,9 +244,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if not is_current or k < self.live.k:
             return
         if k > self.live.k:
-            missing = await database_sync_to_async(selectors.missing_deltas)(UUID(turn), attempt, self.live.k, k)
+            missing = await in_database(selectors.missing_deltas)(UUID(turn), attempt, self.live.k, k)
             if missing is None:
-                await self._send({"type": "resync"})
+                # Once: a second snapshot would end at the same hole. The finished reply brings the whole text.
+                if self.unfillable != (turn, attempt):
+                    self.unfillable = (turn, attempt)
+                    await self._send({"type": "resync"})
                 return
             for text in missing:
                 await self._send_delta(text)
@@ -231,7 +282,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         while self.owed:
             await asyncio.sleep(WATCH_INTERVAL_S)
             try:
-                frames = await database_sync_to_async(selectors.ending_frames)(list(self.owed))
+                frames = await in_database(selectors.ending_frames)(list(self.owed))
             except DatabaseError as error:
                 logger.error("the database does not answer: %s", error)
                 continue
@@ -248,4 +299,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         return self.conversation_id
 
     async def _send(self, frame: dict[str, Any]) -> None:
+        message = frame.get("message")
+        if isinstance(message, dict):
+            self.seen_seq = max(self.seen_seq, message["seq"])
         await self.send(text_data=protocol.encode(frame))

@@ -64,8 +64,11 @@ class StopListener:
         while not self._closed.is_set():
             try:
                 self._listen()
-            except RedisError:
+            except (RedisError, OSError):
                 # The next round connects again; readiness and the publisher report the broker's state.
+                self._closed.wait(RECONNECT_S)
+            except Exception:  # a generation that can't be stopped must not make the others unstoppable
+                logger.exception("a stop request failed")
                 self._closed.wait(RECONNECT_S)
 
     def _listen(self) -> None:

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 # backlog is not multiplied by its own reminders.
 FIRST_NUDGE_GAP_S = 5.0
 LONGEST_NUDGE_GAP_S = 60.0
+# The column is a small integer, and a turn may wait for a worker over many weekends.
+MOST_NUDGES_COUNTED = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,11 +194,24 @@ def fail_turn(*, turn: Turn, code: str, record: dict[str, Any] | None = None) ->
     _nudge_next(turn)
 
 
+@transaction.atomic
 def release_turn(*, turn: Turn) -> None:
-    """Give an attempt up so that another worker takes the turn at once, as when this worker is told to leave."""
-    given_up = Turn.objects.filter(pk=turn.pk, attempt=turn.attempt, status=Turn.Status.RUNNING)
-    if given_up.update(lease_expires_at=timezone.now()):
-        nudge_on_commit(turn.pk)
+    """Give an attempt up so that another worker takes the turn at once, as when this worker is told to leave.
+
+    Where it was the last one, or the customer wants it stopped, its lease ends now and the sweeper ends the turn.
+    """
+    now = timezone.now()
+    held = Turn.objects.filter(pk=turn.pk, attempt=turn.attempt, status=Turn.Status.RUNNING)
+    may_go_on = held.filter(cancel_requested=False, attempt__lt=settings.TURN_MAX_ATTEMPTS)
+    requeued = may_go_on.update(
+        status=Turn.Status.QUEUED, lease_owner="", lease_expires_at=None, nudges=0, next_nudge_at=now
+    )
+    if not requeued:
+        held.update(lease_expires_at=now)
+        return
+    turn.refresh_from_db()
+    announce_queued(turn)
+    nudge_on_commit(turn.pk)
 
 
 def _end_attempt(turn: Turn, status: str, **record: Any) -> None:
@@ -265,6 +280,12 @@ def _requeue_expired(turn: Turn) -> bool:
     return bool(requeued)
 
 
+def nudge_gap(nudges: int) -> float:
+    """Seconds until the next reminder after that many: 5, 10, 20, 40, and then every minute."""
+    doublings = min(nudges, int(LONGEST_NUDGE_GAP_S / FIRST_NUDGE_GAP_S))
+    return min(FIRST_NUDGE_GAP_S * 2.0**doublings, LONGEST_NUDGE_GAP_S)
+
+
 @transaction.atomic
 def take_overdue_nudges(*, limit: int = 500) -> list[UUID]:
     """The queued turns that a worker should be told of again; each one's next reminder comes later than the last."""
@@ -278,6 +299,7 @@ def take_overdue_nudges(*, limit: int = 500) -> list[UUID]:
         .values_list("pk", "nudges")[:limit]
     )
     for turn_id, nudges in overdue:
-        gap = min(FIRST_NUDGE_GAP_S * 2**nudges, LONGEST_NUDGE_GAP_S)
-        Turn.objects.filter(pk=turn_id).update(nudges=F("nudges") + 1, next_nudge_at=now + timedelta(seconds=gap))
+        gap = nudge_gap(nudges)
+        counted = min(nudges + 1, MOST_NUDGES_COUNTED)
+        Turn.objects.filter(pk=turn_id).update(nudges=counted, next_nudge_at=now + timedelta(seconds=gap))
     return [turn_id for turn_id, _ in overdue]

@@ -121,5 +121,10 @@ def publish(conversation_id: UUID, event: Event, *, except_channel: str = "") ->
 
     `except_channel` names a socket that hears it in another way.
     """
-    message = {"type": "conversation.event", "frame": frame(event), "except_channel": except_channel}
+    message = {
+        "type": "conversation.event",
+        "conversation": str(conversation_id),
+        "frame": frame(event),
+        "except_channel": except_channel,
+    }
     transaction.on_commit(lambda: publisher.send(group_name(conversation_id), message))

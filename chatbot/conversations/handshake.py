@@ -84,12 +84,12 @@ def client_address(scope: dict[str, Any]) -> str:
 
 
 def _header(scope: dict[str, Any], name: bytes) -> str:
-    values = [value for key, value in scope["headers"] if key == name]
-    return values[0].decode("latin-1") if values else ""
+    """Its values joined as Django joins them: a proxy may append a line of its own to what the client sent."""
+    return ",".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
 class ExactOriginMiddleware:
-    """Refuses handshakes from pages of other origins, and Hosts that Django would refuse."""
+    """Refuses handshakes from pages of other origins."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -97,7 +97,7 @@ class ExactOriginMiddleware:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         host = _header(scope, b"host")
         secure = scope.get("scheme") == "wss" or (
-            settings.TRUSTED_PROXIES and _header(scope, b"x-forwarded-proto") == "https"
+            settings.TRUSTED_PROXIES and _header(scope, b"x-forwarded-proto").split(",")[-1].strip() == "https"
         )
         origins = [value.decode("latin-1") for key, value in scope["headers"] if key == b"origin"]
         origin = origins[0] if len(origins) == 1 else ("malformed" if origins else None)

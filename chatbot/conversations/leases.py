@@ -120,6 +120,8 @@ class Leases:
             close_old_connections()
             try:
                 self.renew()
+                self._beat()
             except DatabaseError as error:
                 logger.error("leases were not renewed: the database does not answer (%s)", error)
-            self._beat()
+            except Exception:  # without heartbeats the worker would lose every turn that it takes
+                logger.exception("a heartbeat failed")

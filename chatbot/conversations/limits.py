@@ -18,6 +18,10 @@ from chatbot.exceptions import RateLimited
 
 logger = logging.getLogger(__name__)
 
+# More than anyone clicks, little enough for the database: each may write a row.
+COMMANDS_PER_MINUTE = 240.0
+COMMANDS_BURST = 80
+
 # KEYS: buckets. ARGV: for each bucket its rate per second and its size. Takes one token from every bucket, or none
 # from any; answers with the seconds until there is one in each. By Redis' own clock, so that processes agree.
 _TAKE = """
@@ -59,12 +63,19 @@ def message_buckets(visitor_id: UUID, address: str) -> list[Bucket]:
     ]
 
 
+def command_buckets(visitor_id: UUID) -> list[Bucket]:
+    """What everything else draws on: switching conversations, rating, stopping."""
+    return [Bucket(f"frontdesk:rate:commands:{visitor_id}", COMMANDS_PER_MINUTE, COMMANDS_BURST)]
+
+
 async def take(buckets: list[Bucket]) -> None:
     """Take one token from each bucket.
 
     Raises:
         RateLimited: one of them is empty; nothing was taken.
     """
+    if not buckets:
+        return
     arguments = [value for bucket in buckets for value in (bucket.per_minute / 60, bucket.burst)]
     client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1)
     try:

@@ -105,10 +105,10 @@ class Publisher:
         self._wake(self._urgent if is_first else self._ready)
 
     def _ensure_running(self) -> None:
-        if self._pid == os.getpid():
+        if self._is_running():
             return
         with self._lock:
-            if self._pid == os.getpid():
+            if self._is_running():
                 return
             self._queue.clear()
             self._pending.clear()
@@ -119,6 +119,9 @@ class Publisher:
             self._thread = threading.Thread(target=self._run_loop, name="publisher", daemon=True)
             self._thread.start()
             self._pid = os.getpid()
+
+    def _is_running(self) -> bool:
+        return self._pid == os.getpid() and self._thread.is_alive()
 
     def _wake(self, event: asyncio.Event) -> None:
         try:

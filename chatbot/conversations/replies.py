@@ -17,7 +17,7 @@ from chatbot.conversations import delivery, policy, selectors, services, wording
 from chatbot.conversations.events import group_name
 from chatbot.conversations.models import Message, Turn
 from chatbot.conversations.publisher import publisher
-from chatbot.exceptions import EngineError
+from chatbot.exceptions import EngineError, LeaseLost
 from chatbot.inference.language import detect_language
 from chatbot.inference.predictions import Prediction
 from chatbot.inference.prompt import SYSTEM_TEMPLATE, GroundingPassage, Prompt, Utterance
@@ -264,8 +264,12 @@ def _tidied(text: str, *, was_cut: bool) -> str:
 
 
 def _finish(turn: Turn, draft: Draft, active: ActiveTurn, record: dict[str, Any]) -> None:
+    if active.lost:
+        raise LeaseLost(f"turn {turn.pk} attempt {turn.attempt} was given up")
     if active.stop_requested:
-        delivery.finish_cancelled_turn(turn=turn, text=draft.text, record=record)
+        # A hand-over that was stopped has not happened, so nothing may say that it has.
+        written = "" if draft.hands_over else draft.text
+        delivery.finish_cancelled_turn(turn=turn, text=written, record=record)
         return
     reply = delivery.Reply(
         text=draft.text, quick_replies=draft.quick_replies, hands_over=draft.hands_over, record=record

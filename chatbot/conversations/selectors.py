@@ -184,6 +184,11 @@ def missing_deltas(turn_id: UUID, attempt: int, from_k: int, before_k: int) -> l
     return texts if len(texts) == before_k - from_k else None
 
 
+def last_seq(conversation_id: UUID) -> int:
+    """The conversation's newest `seq`; 0 where it is gone."""
+    return Conversation.objects.filter(pk=conversation_id).values_list("last_seq", flat=True).first() or 0
+
+
 def open_turn_ids(conversation_id: UUID) -> list[UUID]:
     """The turns that still owe an answer, oldest first."""
     turns = Turn.objects.filter(conversation_id=conversation_id, status__in=Turn.OPEN).order_by("number")

@@ -53,5 +53,7 @@ def sweep_forever(stopped: threading.Event) -> None:
                 services.delete_unused_conversations(older_than=UNUSED_CONVERSATION_AGE)
         except DatabaseError as error:
             logger.error("nothing was swept: the database does not answer (%s)", error)
+        except Exception:  # one turn that can't be swept must not keep the others from it
+            logger.exception("a round of the sweeper failed")
         rounds += 1
         stopped.wait(settings.SWEEP_INTERVAL_S)

@@ -50,9 +50,9 @@ def _load_models(sender: Any, **_: Any) -> None:
 @worker_ready.connect
 def _take_abandoned(**_: Any) -> None:
     if _worker is not None:
-        from chatbot.conversations.worker import abandoned_turns
+        from chatbot.conversations.worker import release_abandoned_turns
 
-        abandoned_turns()
+        release_abandoned_turns(_worker.id)
 
 
 @worker_shutting_down.connect

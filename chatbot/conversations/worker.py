@@ -41,7 +41,7 @@ class ReplyWorker:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.id = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.id = f"{_process_space()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._started_at = timezone.now().isoformat()
         self.leases = Leases(self.id, beat=self._on_beat)
         self._stops = StopListener(self.leases.stop)
@@ -109,14 +109,21 @@ class ReplyWorker:
         except (LeaseLost, DatabaseError) as loss:
             logger.warning("turn %s could not be given up: %s", turn.id, loss)
         if not engine_alive:
-            logger.critical("the engine is dead; this worker ends so that a fresh one takes over")
-            self._release_all()
-            os._exit(EXIT_ENGINE_DEAD)
+            self._end_with_engine()
+
+    def _end_with_engine(self) -> None:
+        logger.critical("the engine is dead; this worker ends so that a fresh one takes over")
+        self._release_all()
+        publisher.close()
+        os._exit(EXIT_ENGINE_DEAD)
 
     def _release_all(self) -> None:
         for active in self.leases.active_turns():
             active.lose()
-            delivery.release_turn(turn=active.turn)
+            try:
+                delivery.release_turn(turn=active.turn)
+            except DatabaseError as error:
+                logger.error("turn %s was not given up, its lease runs out (%s)", active.turn.id, error)
 
     @property
     def _presence_key(self) -> str:
@@ -126,6 +133,8 @@ class ReplyWorker:
         """Tell readiness and the dashboard that this worker lives and what it serves."""
         self.runtime.refresh()
         models = self.runtime.models()
+        if not models.engine.alive:
+            self._end_with_engine()
         presence = {
             "queue": "replies",
             "engine": models.engine.name,
@@ -144,20 +153,29 @@ class ReplyWorker:
         logger.debug("engine: %d running, %d waiting", stats.running, stats.waiting)
 
 
-def abandoned_turns() -> list[uuid.UUID]:
-    """Running turns whose worker was a process of this machine that no longer exists.
+def release_abandoned_turns(worker_id: str) -> int:
+    """Give up the turns whose worker was a process that this one could see and that no longer exists.
 
-    A fresh worker takes them at once instead of waiting for their leases to run out.
+    A fresh worker then takes them at once instead of waiting for their leases to run out.
     """
-    host = socket.gethostname()
-    abandoned = []
-    running = Turn.objects.filter(status=Turn.Status.RUNNING, lease_owner__startswith=f"{host}:")
-    for turn in running:
+    released = 0
+    space, own_pid, _ = worker_id.split(":")
+    for turn in Turn.objects.filter(status=Turn.Status.RUNNING, lease_owner__startswith=f"{space}:"):
         pid = turn.lease_owner.split(":")[1]
-        if not _alive(int(pid)):
+        # In a restarted container the predecessor had this process's own number.
+        if pid == own_pid or not _alive(int(pid)):
             delivery.release_turn(turn=turn)
-            abandoned.append(turn.id)
-    return abandoned
+            released += 1
+    return released
+
+
+def _process_space() -> str:
+    """Names the set of processes whose numbers mean something to each other: a host, or one container of it."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        namespace = "0"
+    return f"{socket.gethostname()}/{namespace}"
 
 
 def _alive(pid: int) -> bool:

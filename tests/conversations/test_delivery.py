@@ -170,6 +170,37 @@ def test_reminders_come_at_growing_gaps(conversation: Conversation) -> None:
     assert gaps == [5, 10, 20, 40, 60, 60]
 
 
+def test_a_turn_may_wait_for_a_worker_over_many_weekends(conversation: Conversation) -> None:
+    turn = queued(conversation)
+    Turn.objects.filter(pk=turn.pk).update(next_nudge_at=timezone.now(), nudges=delivery.MOST_NUDGES_COUNTED)
+    assert delivery.take_overdue_nudges() == [turn.id]
+    turn.refresh_from_db()
+    assert turn.nudges == delivery.MOST_NUDGES_COUNTED
+    assert turn.next_nudge_at < timezone.now() + timedelta(seconds=61)
+
+
+def test_a_turn_that_is_given_up_is_free_at_once_and_its_last_attempt_ends_it(conversation: Conversation) -> None:
+    turn = queued(conversation)
+    first = claimed(turn)
+    delivery.release_turn(turn=first)
+    assert statuses(conversation) == ["queued"]
+    with pytest.raises(LeaseLost):
+        delivery.finish_turn(turn=first, reply=Reply(text="half a sent"))
+    delivery.release_turn(turn=claimed(turn))
+    delivery.release_turn(turn=claimed(turn))
+    delivery.requeue_expired_turns()
+    assert statuses(conversation) == ["failed"]
+
+
+def test_a_turn_that_is_to_be_stopped_is_not_given_to_another_worker(conversation: Conversation) -> None:
+    turn = claimed(queued(conversation))
+    services.cancel_turn(visitor_id=conversation.visitor_id, turn_id=turn.id)
+    delivery.release_turn(turn=turn)
+    assert delivery.claim_turn(turn_id=turn.id, owner="worker-b") is None
+    delivery.requeue_expired_turns()
+    assert statuses(conversation) == ["cancelled"]
+
+
 def test_only_the_first_waiting_turn_of_a_conversation_is_reminded_of(conversation: Conversation) -> None:
     first = queued(conversation, "c-1")
     queued(conversation, "c-2")

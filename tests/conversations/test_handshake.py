@@ -74,5 +74,7 @@ def test_forwarded_addresses_count_only_behind_trusted_proxies(settings: Setting
     assert client_address(scope) == "10.0.0.9"
     settings.TRUSTED_PROXIES = 1
     assert client_address(scope) == "203.0.113.7"
+    as_two_lines = [(b"x-forwarded-for", b"6.6.6.6"), (b"x-forwarded-for", b"203.0.113.7")]
+    assert client_address({**scope, "headers": as_two_lines}) == "203.0.113.7"
     settings.TRUSTED_PROXIES = 3
     assert client_address(scope) == "10.0.0.9"

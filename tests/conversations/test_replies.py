@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pytest_django import Settings
 from chatbot.conversations import delivery, replies, services, wording
 from chatbot.conversations.leases import ActiveTurn
 from chatbot.conversations.models import Conversation, Message, Turn
-from chatbot.conversations.worker import ReplyWorker
+from chatbot.conversations.worker import ReplyWorker, release_abandoned_turns
 from chatbot.exceptions import EngineError
 from chatbot.inference.classifier import IntentClassifier, OutOfScopeRule
 from chatbot.inference.engines import Engine, load_engine
@@ -209,6 +210,66 @@ def test_stop_keeps_what_the_model_had_written(customer: Customer) -> None:
     replies.answer_turn(turn, active, customer.models)
     turn.refresh_from_db()
     assert (turn.status, turn.finish_reason) == ("cancelled", "cancelled")
+
+
+def test_a_hand_over_that_was_stopped_promises_nothing(customer: Customer) -> None:
+    turn = customer.claim("I want a person")
+    active = ActiveTurn(turn)
+    active.stop()
+    replies.answer_turn(turn, active, customer.models)
+    turn.refresh_from_db()
+    customer.conversation.refresh_from_db()
+    assert (turn.status, customer.conversation.status) == ("cancelled", "bot")
+    assert not customer.conversation.messages.filter(role="bot").exists()
+
+
+def test_a_worker_that_is_told_to_leave_hands_its_turns_on_whole(
+    customer: Customer, worker: ReplyWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = replies._stream
+
+    def stream_until_told_to_leave(prompt: Any, turn: Turn, active: ActiveTurn, *rest: Any) -> replies.Draft:
+        attach = active.attach
+
+        def attach_and_leave(generation: Any) -> None:
+            attach(generation)
+            worker._release_all()
+
+        active.attach = attach_and_leave  # type: ignore[method-assign]
+        return stream(prompt, turn, active, *rest)
+
+    monkeypatch.setattr(replies, "_stream", stream_until_told_to_leave)
+    accepted = services.send_message(
+        visitor_id=customer.conversation.visitor_id,
+        conversation_id=customer.conversation.id,
+        client_id="c-1",
+        text="cancel",
+    )
+    assert accepted.turn is not None
+    worker.take(accepted.turn.id)
+    accepted.turn.refresh_from_db()
+    assert accepted.turn.status == "queued"
+    assert not customer.conversation.messages.filter(role="bot").exists()
+    monkeypatch.setattr(replies, "_stream", stream)
+    worker.take(accepted.turn.id)
+    assert customer.conversation.messages.filter(role="bot").count() == 1
+
+
+def test_a_fresh_worker_frees_the_turns_of_one_that_is_gone_but_not_of_one_that_lives(
+    customer: Customer, worker: ReplyWorker
+) -> None:
+    space, own_pid, _ = worker.id.split(":")
+    turn = customer.claim("cancel")
+    for owner, is_freed in (
+        (f"{space}:{os.getppid()}:living", False),
+        (f"elsewhere:{2**22}:unknown", False),
+        (f"{space}:{own_pid}:predecessor", True),
+        (f"{space}:{2**22}:dead", True),  # Linux gives no process a number this high
+    ):
+        Turn.objects.filter(pk=turn.pk).update(status="running", lease_owner=owner)
+        assert release_abandoned_turns(worker.id) == is_freed
+        turn.refresh_from_db()
+        assert (turn.status == "queued") == is_freed
 
 
 def test_the_language_of_the_message_is_noted(customer: Customer) -> None:

@@ -141,8 +141,10 @@ class TokenFeed:
             self.finish_reason = reason
             self.error = error
             self._ended = time.monotonic()
-        self._on_end(self, engine_knows)
-        self.chunks.put(None)
+        try:
+            self._on_end(self, engine_knows)
+        finally:
+            self.chunks.put(None)  # whatever happens, the reader must not wait for ever
 
 
 class Generation:
