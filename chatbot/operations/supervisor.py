@@ -19,8 +19,8 @@ from chatbot.operations.processes import Guardian, kill_group, leashed
 # A process that lived this long had come up well: its next death is met with an immediate restart again.
 STEADY_S = 15.0
 FIRST_DELAY_S = 1.0
-# With a worker's own start of some 8 s this keeps "answered within 30 s" even where it dies again and again: with delays
-# of up to 30 s, twenty kills in a row made customers wait for 40 s.
+# With a worker's own start of some 8 s this keeps "answered within 30 s" even where it dies again and again: with
+# delays of up to 30 s, twenty kills in a row made customers wait for 40 s.
 LONGEST_DELAY_S = 10.0
 # What a busy worker needs to hand its turns back; after that, processes are killed.
 GRACE_S = 10.0
