@@ -118,6 +118,31 @@ describe("sending", () => {
     expect(shop.sentOf("message.send").at(-1)).toMatchObject({ client_id: "id-1" });
   });
 
+  it("goes to a new conversation where its own is gone", () => {
+    const session = opened();
+    session.send("Hello?");
+    shop.say({ type: "error", code: "not_found", detail: "No.", client_id: "id-1" });
+    expect(shop.sentOf("hello").at(-1)).toEqual({ type: "hello", protocol: 1 });
+    shop.ready({ conversation: C2 });
+    expect(shop.sentOf("message.send").map(({ client_id }) => client_id)).toEqual(["id-1", "id-1"]);
+    expect(session.thread.id).toBe(C2);
+    expect(session.notice).toBeNull();
+    expect(shop.address).toBe(C2);
+  });
+
+  it("goes to a new conversation where its own was gone after a reconnect", () => {
+    const session = answered();
+    shop.lose();
+    session.send("Hello?");
+    shop.open();
+    shop.say({ type: "error", code: "not_found", detail: "No." });
+    expect(shop.sentOf("hello").at(-1)).toEqual({ type: "hello", protocol: 1 });
+    shop.ready({ conversation: C2 });
+    expect(session.link).toBe("connected");
+    expect(shop.sentOf("message.send").at(-1)).toMatchObject({ client_id: "id-1", text: "Hello?" });
+    expect(session.notice?.text).toContain("no longer here");
+  });
+
   it("recognises a text that had arrived before the connection was lost", () => {
     const session = opened();
     session.send("Hello?");

@@ -62,6 +62,12 @@ export class Delivery {
     this.flush();
   }
 
+  /** The conversation does not exist any more: its texts go to the one that is opened next. */
+  orphaned(conversation: string): void {
+    clearTimeout(this.#timer);
+    this.#keep(outbox.orphan(this.outbox, conversation));
+  }
+
   /** The connection is gone: what was on its way goes out again on the next one. */
   interrupted(): void {
     clearTimeout(this.#timer);

@@ -51,6 +51,22 @@ export function adopt(outbox: Outbox, conversation: string): Outbox {
   return outbox.map((entry) => (entry.conversation === null ? { ...entry, conversation } : entry));
 }
 
+/** The conversation is gone: its texts wait for the next one that is opened. */
+export function orphan(outbox: Outbox, conversation: string): Outbox {
+  return outbox.map((entry) =>
+    entry.conversation === conversation
+      ? {
+          clientId: entry.clientId,
+          conversation: null,
+          text: entry.text,
+          state: "waiting",
+          tries: 0,
+          notBefore: 0,
+        }
+      : entry,
+  );
+}
+
 export function markSending(outbox: Outbox, clientId: string): Outbox {
   return change(outbox, clientId, (entry) => ({ ...entry, state: "sending", tries: entry.tries + 1 }));
 }

@@ -310,8 +310,23 @@ export class ChatSession {
     drafts.writeDraft(storage, conversation, this.draft);
   }
 
+  /** The conversation is gone, as one is that nobody wrote in for a day. What was to be said goes to the next. */
+  #startOver(): void {
+    const gone = this.thread.id ?? this.#wanted;
+    if (gone !== null) this.delivery.orphaned(gone);
+    if (this.opening || this.thread.messages.length > 0) this.notice = { text: strings.notFound };
+    this.#wanted = null;
+    this.thread = thread.emptyConversation;
+    this.opening = true;
+    this.#sayHello();
+  }
+
   #refused(frame: Frame<"error">): void {
     const { client_id, code, detail } = frame;
+    if (client_id && code === "not_found") {
+      this.#startOver();
+      return;
+    }
     if (client_id) {
       this.delivery.refused(client_id, { code, detail, retry_after: frame.retry_after ?? null });
       return;
@@ -320,11 +335,9 @@ export class ChatSession {
     this.cancelling = null;
     switch (code) {
       case "not_found":
-        if (!this.opening) break;
-        this.#wanted = null;
-        this.thread = thread.emptyConversation;
-        this.notice = { text: strings.notFound };
-        this.#sayHello();
+        // The answer to a hello; with a conversation open it speaks of a turn or a message.
+        if (!this.opening && this.link === "connected") break;
+        this.#startOver();
         return;
       case "protocol":
         this.notice = { text: strings.outdated, reload: true };
