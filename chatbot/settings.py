@@ -338,6 +338,10 @@ LOGGING = {
         "axes": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
+        # One line for every page that connects and every worker that starts says nothing to an operator.
+        "celery.apps.worker": {"level": "WARNING"},
+        "celery.worker.consumer.connection": {"level": "WARNING"},
+        "uvicorn.error": {"level": "WARNING"},
         # uvicorn has set up handlers of its own by the time this is read; these lines take them off again.
         "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
         "uvicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
