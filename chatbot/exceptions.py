@@ -10,6 +10,7 @@
     ├── ClassifierError      a classifier could not be trained, or a message not be classified
     ├── ReleaseError         a release can't be registered, promoted or rolled back
     ├── ImportFailed         a file given by an operator can't be read; nothing was changed
+    ├── ExportFailed         a file asked for by an operator can't be written; what there was is kept
     ├── BrokerUnavailable    Redis does not answer; the database still has everything
     ├── Refused              a customer's command that was understood and not carried out
     │   ├── NotFound         it names something that does not exist or is somebody else's
@@ -36,6 +37,7 @@ __all__ = [
     "EngineBusy",
     "EngineClosed",
     "EngineError",
+    "ExportFailed",
     "FrontdeskError",
     "ImportFailed",
     "InvalidArtifact",
@@ -93,6 +95,10 @@ class ReleaseError(FrontdeskError):
 
 class ImportFailed(FrontdeskError):
     """A file given by an operator can't be read. Names the file and the line; nothing was changed."""
+
+
+class ExportFailed(FrontdeskError):
+    """A file asked for by an operator can't be written. Names the file; what there was is kept."""
 
 
 class BrokerUnavailable(FrontdeskError):

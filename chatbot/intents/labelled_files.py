@@ -1,140 +1,85 @@
 """Labelled texts from the files that people have: CSV from a spreadsheet, and Rasa's `nlu.yml`.
 
-Whatever is wrong with a file becomes one ImportFailed that names the file and the line.
+Whatever is wrong with a file becomes one ImportFailed that names the file and the lines; whatever is left out of a file
+that can be read stands in the result.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from chatbot.exceptions import ImportFailed
+from chatbot.intents.labelled_texts import LabelledFile, LabelledText, Skipped
+from chatbot.intents.rasa import read_rasa_nlu
+from chatbot.intents.tables import OVERFULL, Table
+from chatbot.intents.wording import RowProblems
 
-# A cell longer than any message may be is a quote left open that swallowed the rest of the file.
+__all__ = [
+    "NO_TEXT",
+    "LabelledFile",
+    "LabelledText",
+    "Skipped",
+    "read_labelled_csv",
+    "read_labelled_file",
+    "read_rasa_nlu",
+    "read_table",
+    "read_text_csv",
+]
+
+NO_TEXT = "no text"
+# A cell longer than any message may be is a quote left open that swallowed the rows below.
 _LONGEST_CELL = 20_000
-# Rasa's marks for entities: [Berlin](city) and [Berlin]{"entity": "city"}.
-_ENTITY = re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\{[^}]*\})")
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledText:
-    """A text with its intent, and the line where it stands; 0 where the format does not tell."""
-
-    text: str
-    intent: str
-    line: int = 0
-
-
-def read_labelled_file(path: Path) -> list[LabelledText]:
-    """Read a `.csv`, `.tsv`, `.yml` or `.yaml` file. Raises ImportFailed."""
+def read_labelled_file(
+    path: Path, *, text_column: str = "text", intent_column: str = "intent", encoding: str | None = None
+) -> LabelledFile:
+    """Read a `.csv`, `.tsv`, `.txt`, `.yml` or `.yaml` file; the columns are those of a table. Raises ImportFailed."""
     suffix = path.suffix.lower()
     if suffix in {".csv", ".tsv", ".txt"}:
-        return read_labelled_csv(path)
+        return read_table(path, text_column=text_column, intent_column=intent_column, encoding=encoding)
     if suffix in {".yml", ".yaml"}:
-        return read_rasa_nlu(path)
+        return read_rasa_nlu(path, encoding)
     raise ImportFailed(f"{path}: only .csv and .yml files can be read, not {suffix or 'files without an ending'}.")
 
 
-def read_labelled_csv(path: Path) -> list[LabelledText]:
-    """The rows of a CSV file whose header names `text` and `intent`; rows without text are left out."""
-    rows = []
-    for line, row in _rows(path, ("text", "intent")):
-        text, intent = row["text"], row["intent"].strip()
-        if text.strip() and not intent:
-            raise ImportFailed(f"{path}, line {line}: the row has no intent.")
-        if text.strip():
-            rows.append(LabelledText(text, intent, line))
+def read_table(
+    path: Path, *, text_column: str = "text", intent_column: str | None = "intent", encoding: str | None = None
+) -> LabelledFile:
+    """The rows of a CSV file whose first line names the columns; without an intent column, its texts alone.
+
+    Rows without text are skipped. Raises ImportFailed where any row with text has no intent or more cells than there
+    are columns, and where there is no row with text.
+    """
+    table = Table(path, encoding)
+    text_index = table.column(text_column)
+    intent_index = table.column(intent_column) if intent_column else None
+    rows, skipped, problems = [], [], RowProblems(str(path))
+    for row in table.rows():
+        text, intent = row.cells[text_index], "" if intent_index is None else row.cells[intent_index].strip()
+        if row.overfull:
+            problems.add(row.line, OVERFULL)
+        elif max(len(text), len(intent)) > _LONGEST_CELL:
+            problems.add(row.line, f"a cell of more than {_LONGEST_CELL:,} characters; is a quote left open")
+        elif not text.strip():
+            skipped.append(Skipped(row.line, NO_TEXT, intent))
+        elif intent_index is not None and not intent:
+            problems.add(row.line, "no intent")
+        else:
+            rows.append(LabelledText(text, intent, row.line))
+    problems.raise_if_any()
     if not rows:
-        raise ImportFailed(f"{path}: the file has no rows with text.")
-    return rows
+        raise ImportFailed(f"{path}: the file has no rows with text{'' if skipped else ' after its first line'}.")
+    read = {text_index, intent_index}
+    unread = tuple(name for index, name in enumerate(table.columns) if index not in read and name.strip())
+    return LabelledFile(tuple(rows), tuple(skipped), unread)
+
+
+def read_labelled_csv(path: Path) -> list[LabelledText]:
+    """The rows of a CSV file with the columns `text` and `intent`, without those that `read_table` skips."""
+    return list(read_table(path).rows)
 
 
 def read_text_csv(path: Path) -> list[str]:
-    """The `text` column of a CSV file; other columns are ignored, rows without text left out."""
-    texts = [row["text"] for _, row in _rows(path, ("text",)) if row["text"].strip()]
-    if not texts:
-        raise ImportFailed(f"{path}: the file has no rows with text.")
-    return texts
-
-
-def read_rasa_nlu(path: Path) -> list[LabelledText]:
-    """The intents of a Rasa 2 or 3 training file, entity marks taken off; synonyms, lookups and rules are left out."""
-    try:
-        content = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ImportFailed(f"{path}{where}: this is no YAML ({getattr(error, 'problem', None) or error}).") from error
-    entries = content.get("nlu") if isinstance(content, dict) else None
-    if not isinstance(entries, list):
-        raise ImportFailed(f"{path}: there is no list called “nlu” in it.")
-    rows = [
-        LabelledText(text, str(entry["intent"])) for entry in entries if _is_intent(entry) for text in _texts(entry)
-    ]
-    if not rows:
-        raise ImportFailed(f"{path}: there are no intents with examples in it.")
-    return rows
-
-
-def _is_intent(entry: Any) -> bool:
-    return isinstance(entry, dict) and bool(entry.get("intent"))
-
-
-def _texts(entry: dict[str, Any]) -> Iterator[str]:
-    """Rasa writes examples as one block of “- …” lines, or as a list of texts or of mappings with `text`."""
-    examples = entry.get("examples") or ""
-    if isinstance(examples, str):
-        examples = [line.strip()[1:] for line in examples.splitlines() if line.strip().startswith("-")]
-    for example in examples:
-        text = example.get("text", "") if isinstance(example, dict) else example
-        plain = _ENTITY.sub(r"\1", str(text)).strip()
-        if plain:
-            yield plain
-
-
-def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    content = _read_text(path)
-    header = content.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    try:
-        names = [name.strip().lower() for name in reader.fieldnames or ()]
-        reader.fieldnames = names
-        for name in required:
-            if name not in names:
-                raise ImportFailed(
-                    f"{path}: the first line must name the columns {' and '.join(required)}; "
-                    f"it has {', '.join(names)[:200] or 'nothing'}."
-                )
-        for row in reader:
-            cells = {name: row.get(name) or "" for name in required}
-            if any(len(cell) > _LONGEST_CELL for cell in cells.values()):
-                raise ImportFailed(f"{path}, line {reader.line_num}: a cell is too long; is a quote left open above?")
-            yield reader.line_num, cells
-    except csv.Error as error:
-        raise ImportFailed(f"{path}, line {reader.line_num}: {error}.") from error
-
-
-def _read_text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ImportFailed(f"{path}: {error.strerror or error}.") from error
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ImportFailed(f"{path}: the file is UTF-16. Save it as UTF-8.")
-    try:
-        # utf-8-sig: spreadsheets write a byte-order mark, which would become part of the first column's name.
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ImportFailed(f"{path}, line {line}: the file is not UTF-8. Save it as UTF-8.") from error
-    if "\0" in text:
-        raise ImportFailed(f"{path}: the file has NUL characters and is no text.")
-    return text
+    """The `text` column of a CSV file, without the rows that `read_table` skips."""
+    return [row.text for row in read_table(path, intent_column=None).rows]
