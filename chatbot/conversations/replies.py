@@ -109,8 +109,8 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
 def _classify(turn: Turn, models: ServedModels) -> tuple[np.ndarray, Prediction]:
     text = turn.message.text
     services.note_language(conversation_id=turn.conversation_id, language=detect_language(text))
-    embeddings = models.encoder.encode([text])
-    return embeddings[0], models.classifier.predict(embeddings)[0]
+    [classification] = models.classifier.classify([text])
+    return classification.embedding, classification.prediction
 
 
 def _history(earlier: list[Message], rules: Mapping[str, IntentRule]) -> policy.History:

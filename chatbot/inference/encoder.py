@@ -48,11 +48,14 @@ class _Backend(Protocol):
 class Encoder:
     """A frozen sentence encoder. Safe to use from several threads."""
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        """Load the model folder at `path`. Raises ModelFilesError naming the file that is missing or damaged."""
+    def __init__(self, path: Path, *, exports: Path | None = None, threads: int | None = None) -> None:
+        """Load the model folder at `path`, and its OpenVINO graph from `exports`, by default the same folder.
+
+        Raises ModelFilesError naming the file that is missing or damaged.
+        """
         self.path = path
         self.digest = encoder_digest(path)
-        self._backend = _load_backend(path, self.digest, threads)
+        self._backend = _load_backend(path, exports or path, self.digest, threads)
 
     @property
     def dimension(self) -> int:
@@ -96,22 +99,24 @@ def encoder_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def prepare_openvino_encoder(model_dir: Path) -> bool:
-    """Export the graph that OpenVINO serves, beside the weights, unless it is there already.
+def prepare_openvino_encoder(model_dir: Path, exports: Path | None = None) -> bool:
+    """Export the graph that OpenVINO serves into `exports`, by default beside the weights, unless it is there already.
 
     Works in a process of its own: tracing needs torch, and what OpenVINO cannot run on this machine must not end ours.
     Returns whether the encoder can be served with OpenVINO; False is no error, only slower, and is remembered.
     """
+    exports = exports or model_dir
+    exports.mkdir(parents=True, exist_ok=True)
     digest = encoder_digest(model_dir)
-    if openvino_encoder_was_tried(model_dir):
-        return _read_export(model_dir, digest) is not None
+    if openvino_encoder_was_tried(model_dir, exports):
+        return _read_export(exports, digest) is not None
     package_parent = Path(__file__).resolve().parents[2]
     inherited = os.environ.get("PYTHONPATH")
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(package_parent), *([inherited] if inherited else [])]),
     }
-    command = [sys.executable, "-m", "chatbot.inference.encoder_export", str(model_dir)]
+    command = [sys.executable, "-m", "chatbot.inference.encoder_export", str(model_dir), str(exports)]
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=_EXPORT_TIMEOUT_S, check=False
@@ -123,18 +128,19 @@ def prepare_openvino_encoder(model_dir: Path) -> bool:
         if done.returncode == 0:
             return True
     logger.warning("The encoder is served with torch, because its OpenVINO export failed: %s", problem)
-    folder = model_dir / EXPORT_FOLDER
+    folder = exports / EXPORT_FOLDER
     folder.mkdir(exist_ok=True)
     (folder / SETTINGS_FILE).write_text(json.dumps({"digest": digest, "failed": problem}, indent=2))
     return False
 
 
-def openvino_encoder_was_tried(model_dir: Path) -> bool:
+def openvino_encoder_was_tried(model_dir: Path, exports: Path | None = None) -> bool:
     """Whether `prepare_openvino_encoder` would only repeat what it found before, or has nowhere to write it."""
-    if not os.access(model_dir, os.W_OK):
+    exports = exports or model_dir
+    if not os.access(exports, os.W_OK):
         return True
     try:
-        tried: object = json.loads((model_dir / EXPORT_FOLDER / SETTINGS_FILE).read_text())["digest"]
+        tried: object = json.loads((exports / EXPORT_FOLDER / SETTINGS_FILE).read_text())["digest"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return tried == encoder_digest(model_dir)
@@ -145,9 +151,9 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _read_export(model_dir: Path, digest: str) -> dict[str, int] | None:
+def _read_export(exports: Path, digest: str) -> dict[str, int] | None:
     """The export's settings, or None where there is none made from these weights."""
-    folder = model_dir / EXPORT_FOLDER
+    folder = exports / EXPORT_FOLDER
     try:
         settings = json.loads((folder / SETTINGS_FILE).read_text())
         whole = settings["digest"] == digest and (folder / GRAPH_FILE).is_file()
@@ -156,19 +162,19 @@ def _read_export(model_dir: Path, digest: str) -> dict[str, int] | None:
         return None
 
 
-def _load_backend(path: Path, digest: str, threads: int | None) -> _Backend:
-    settings = _read_export(path, digest)
+def _load_backend(path: Path, exports: Path, digest: str, threads: int | None) -> _Backend:
+    settings = _read_export(exports, digest)
     if settings is None:
         return _TorchBackend(path, threads)
     try:
-        return _OpenVINOBackend(path, threads=threads, **settings)
+        return _OpenVINOBackend(path, exports, threads=threads, **settings)
     except Exception as error:  # OpenVINO raises RuntimeError for all it dislikes, and ImportError where it is missing
         logger.warning("The encoder is served with torch, because OpenVINO could not load it: %s", error)
         return _TorchBackend(path, threads)
 
 
 class _OpenVINOBackend:
-    def __init__(self, path: Path, *, dimension: int, max_length: int, threads: int | None) -> None:
+    def __init__(self, path: Path, exports: Path, *, dimension: int, max_length: int, threads: int | None) -> None:
         from openvino import Core
         from tokenizers import Tokenizer
 
@@ -179,7 +185,7 @@ class _OpenVINOBackend:
         configuration = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": "NO"}
         if threads:
             configuration["INFERENCE_NUM_THREADS"] = str(threads)
-        model = Core().compile_model(str(path / EXPORT_FOLDER / GRAPH_FILE), "CPU", configuration)
+        model = Core().compile_model(str(exports / EXPORT_FOLDER / GRAPH_FILE), "CPU", configuration)
         self._request = model.create_infer_request()
         self._max_length = max_length
         # One request at a time: it uses every core already, and a queue of its own would only add waiting.

@@ -1,7 +1,7 @@
 """Export a sentence-transformers folder as one OpenVINO graph: token ids and mask in, unit-length embeddings out.
 
-Run as `python -m chatbot.inference.encoder_export MODEL_DIR`, in a process of its own. Nothing is kept unless the
-graph, loaded as it will be served, gives the same embeddings as the original: pooling, prompts or layers that it
+Run as `python -m chatbot.inference.encoder_export MODEL_DIR EXPORTS`, in a process of its own. Nothing is kept unless
+the graph, loaded as it will be served, gives the same embeddings as the original: pooling, prompts or layers that it
 cannot reproduce are found here, not by a customer.
 """
 
@@ -38,8 +38,8 @@ _PROBES = [
 ]
 
 
-def export_encoder(model_dir: Path) -> None:
-    """Write `openvino/` into the model folder. Raises RuntimeError where the graph differs from the original."""
+def export_encoder(model_dir: Path, exports: Path) -> None:
+    """Write `openvino/` into `exports`. Raises RuntimeError where the graph differs from the original."""
     digest = encoder_digest(model_dir)
     if not (model_dir / "tokenizer.json").is_file():
         raise RuntimeError("the folder has no tokenizer.json")
@@ -69,22 +69,23 @@ def export_encoder(model_dir: Path) -> None:
         "dimension": int(model.get_embedding_dimension() or 0),
         "max_length": int(model.max_seq_length or 512),
     }
-    draft = Path(tempfile.mkdtemp(prefix=".export-", dir=model_dir))
+    draft = Path(tempfile.mkdtemp(prefix=".export-", dir=exports))
     try:
         (draft / EXPORT_FOLDER).mkdir()
         openvino.save_model(exported, str(draft / EXPORT_FOLDER / GRAPH_FILE), compress_to_fp16=False)
         (draft / EXPORT_FOLDER / SETTINGS_FILE).write_text(json.dumps(settings, indent=2))
-        shutil.copy(model_dir / "tokenizer.json", draft)
-        _compare(draft, model, settings)
-        final = model_dir / EXPORT_FOLDER
+        _compare(model_dir, draft, model, settings)
+        final = exports / EXPORT_FOLDER
         shutil.rmtree(final, ignore_errors=True)
         os.rename(draft / EXPORT_FOLDER, final)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _compare(draft: Path, model: Any, settings: dict[str, Any]) -> None:
-    served = _OpenVINOBackend(draft, dimension=settings["dimension"], max_length=settings["max_length"], threads=None)
+def _compare(model_dir: Path, draft: Path, model: Any, settings: dict[str, Any]) -> None:
+    served = _OpenVINOBackend(
+        model_dir, draft, dimension=settings["dimension"], max_length=settings["max_length"], threads=None
+    )
     theirs = model.encode(_PROBES, normalize_embeddings=True, show_progress_bar=False)
     for ours in (served.encode(_PROBES), np.concatenate([served.encode([probe]) for probe in _PROBES])):
         cosines = np.sum(ours * theirs, axis=1)
@@ -93,7 +94,7 @@ def _compare(draft: Path, model: Any, settings: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    export_encoder(Path(sys.argv[1]))
+    export_encoder(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from chatbot.exceptions import ClassifierError, FrontdeskError, ModelFilesError
-from chatbot.inference.classifier import IntentClassifier
+from chatbot.exceptions import FrontdeskError, ModelFilesError
 from chatbot.inference.encoder import Encoder
+from chatbot.inference.text_classifier import TextClassifier
 from chatbot.releases.artifacts import verify_release_folder
-from chatbot.releases.encoders import encoder_directory, load_encoder
+from chatbot.releases.classifiers import load_classifier
+from chatbot.releases.encoders import load_encoder
 from chatbot.releases.models import Kind, Promotion
 from chatbot.releases.selectors import ReleaseInfo, current_promotion, newest_promotions, release_directory
 
@@ -47,7 +48,7 @@ class ServedModels:
     """What one turn is answered with."""
 
     encoder: Encoder
-    classifier: IntentClassifier
+    classifier: TextClassifier
     classifier_release: ReleaseInfo
     engine: Engine
     generator_release: ReleaseInfo
@@ -79,11 +80,11 @@ class Runtime:
         report("Loading the encoder", 0.0)
         encoder = load_encoder()
         report(f"Loading {classifier.release.name}", 0.2)
-        head = _load_classifier(classifier, encoder)
+        intents = load_classifier(classifier.release, encoder)
         report(f"Loading {generator.release.name}", 0.3)
         engine = _load_engine(generator)
         report("Models are loaded", 1.0)
-        models = ServedModels(encoder, head, _info(classifier), engine, _info(generator))
+        models = ServedModels(encoder, intents, _info(classifier), engine, _info(generator))
         return cls(models, {Kind.CLASSIFIER: classifier.pk, Kind.GENERATOR: generator.pk})
 
     def models(self) -> ServedModels:
@@ -147,7 +148,8 @@ class Runtime:
     def _follow(self, promotion: Promotion) -> None:
         old, info = self._models, _info(promotion)
         if promotion.kind == Kind.CLASSIFIER and info != old.classifier_release:
-            self._swap(replace(old, classifier=_load_classifier(promotion, old.encoder), classifier_release=info))
+            classifier = load_classifier(promotion.release, old.encoder)
+            self._swap(replace(old, classifier=classifier, classifier_release=info))
         elif promotion.kind == Kind.GENERATOR and info != old.generator_release:
             self._swap(replace(old, engine=_load_engine(promotion), generator_release=info))
         self._promotions = {**self._promotions, promotion.kind: promotion.pk}
@@ -194,19 +196,6 @@ def _required(kind: Kind) -> Promotion:
 
 def _info(promotion: Promotion) -> ReleaseInfo:
     return ReleaseInfo(promotion.release_id, promotion.release.name)
-
-
-def _load_classifier(promotion: Promotion, encoder: Encoder) -> IntentClassifier:
-    release = promotion.release
-    directory = release_directory(release)
-    verify_release_folder(directory, manifest_digest=release.manifest_digest, kind=release.kind)
-    classifier = IntentClassifier.load(directory)
-    if classifier.encoder_digest != encoder.digest:
-        raise ClassifierError(
-            f"{release.name} was trained with another encoder than {encoder_directory()}. "
-            "Mend it with: python manage.py train_classifier --promote"
-        )
-    return classifier
 
 
 def _load_engine(promotion: Promotion) -> Engine:

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import Max
 
+from chatbot.inference.classifier import FORMAT
 from chatbot.releases.encoders import current_encoder_digest
 from chatbot.releases.models import Kind, Promotion, Release
 
@@ -48,7 +49,10 @@ def older_promoted_release(release: Release) -> Release | None:
 
 
 def classifier_fits_encoder() -> bool:
-    """Whether there is a current classifier, made for the encoder in use. Raises ModelFilesError without an encoder."""
+    """Whether there is a current classifier, made for the encoder in use and in a form that can still be read.
+
+    Raises ModelFilesError without an encoder.
+    """
     release = current_release(Kind.CLASSIFIER)
-    trained_with = (release.manifest.get("configuration") or {}).get("encoder_digest") if release else None
-    return trained_with == current_encoder_digest()
+    configuration = (release.manifest.get("configuration") or {}) if release else {}
+    return configuration.get("encoder_digest") == current_encoder_digest() and configuration.get("format") == FORMAT

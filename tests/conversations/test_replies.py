@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,10 @@ from chatbot.conversations.leases import ActiveTurn
 from chatbot.conversations.models import Conversation, Message, Turn
 from chatbot.conversations.worker import ReplyWorker, release_abandoned_turns
 from chatbot.exceptions import EngineError
-from chatbot.inference.classifier import IntentClassifier, OutOfScopeRule
+from chatbot.inference.classifier import IntentClassifier
 from chatbot.inference.engines import Engine, load_engine
+from chatbot.inference.out_of_scope import Geometry, OutOfScopeRule, ScorePart
+from chatbot.inference.text_classifier import TextClassifier
 from chatbot.intents.models import Intent
 from chatbot.knowledge.models import Article, Passage
 from chatbot.releases.models import Kind, Release
@@ -38,8 +40,9 @@ class TopicEncoder:
     """Embeds a text by the topics it names; a stand-in for weights, with the encoder's interface."""
 
     digest = "topics"
+    dimension = DIMENSION
 
-    def encode(self, texts: list[str], batch_size: int = 64) -> np.ndarray:
+    def encode(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
         rows = np.zeros((len(texts), DIMENSION), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             row[:-1] = [topic in text.casefold() for topic in TOPICS]
@@ -55,9 +58,9 @@ def topic_classifier() -> IntentClassifier:
         intents=TOPICS,
         weights=directions * 8,
         bias=np.zeros(len(TOPICS), dtype=np.float32),
-        centres=directions,
+        geometry=Geometry(directions),
         temperature=1.0,
-        out_of_scope=OutOfScopeRule("distance", threshold=0.5),
+        out_of_scope=OutOfScopeRule((ScorePart("distance"),), threshold=0.5),
         encoder_digest="topics",
     )
 
@@ -97,7 +100,7 @@ def models(engine: Engine, transactional_db: None) -> ServedModels:
     )
     return ServedModels(
         encoder=TopicEncoder(),  # type: ignore[arg-type]
-        classifier=topic_classifier(),
+        classifier=TextClassifier(topic_classifier(), TopicEncoder()),
         classifier_release=release(Kind.CLASSIFIER),
         engine=engine,
         generator_release=release(Kind.GENERATOR),

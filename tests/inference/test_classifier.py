@@ -16,9 +16,8 @@ from chatbot.inference.classifier import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
     IntentClassifier,
-    OutOfScopeRule,
-    softmax,
 )
+from chatbot.inference.out_of_scope import Geometry, OutOfScopeRule, ScorePart, softmax
 
 
 @pytest.fixture
@@ -27,9 +26,9 @@ def classifier() -> IntentClassifier:
         intents=("east", "north", "west"),
         weights=np.array([[4, 0], [0, 4], [-4, 0]], dtype=np.float32),
         bias=np.array([0, 0.1, 0], dtype=np.float32),
-        centres=np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32),
+        geometry=Geometry(np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32)),
         temperature=0.5,
-        out_of_scope=OutOfScopeRule("distance", 0.5),
+        out_of_scope=OutOfScopeRule((ScorePart("distance"),), 0.5),
         encoder_digest="ab" * 32,
     )
 
@@ -96,8 +95,11 @@ def test_missing_and_unreadable_files_are_named(classifier: IntentClassifier, tm
         ("temperature", 0),
         ("temperature", "warm"),
         ("format", 99),
-        ("out_of_scope", {"score": "magic", "threshold": 1}),
-        ("out_of_scope", {"score": "energy"}),
+        ("out_of_scope", {"parts": [{"name": "magic", "mean": 0, "deviation": 1}], "threshold": 1}),
+        ("out_of_scope", {"parts": [{"name": "energy", "mean": 0, "deviation": 1}]}),
+        ("out_of_scope", {"parts": [{"name": "energy", "mean": 0, "deviation": 0}], "threshold": 1}),
+        ("out_of_scope", {"parts": [{"name": "neighbours", "mean": 0, "deviation": 1}], "threshold": 1}),
+        ("out_of_scope", {"parts": [], "threshold": 1}),
         ("encoder_digest", None),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from chatbot.releases import encoders, runtime, selectors
+from chatbot.releases import classifiers, encoders, runtime, selectors
 from tests.releases.shelf import ENCODER
 
 
@@ -20,6 +20,6 @@ def shelf(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     settings.RELEASES_DIR.mkdir()
     for module in (encoders, selectors):
         monkeypatch.setattr(module, "current_encoder_digest", lambda: ENCODER.digest)
-    for module in (encoders, runtime):
+    for module in (classifiers, encoders, runtime):
         monkeypatch.setattr(module, "load_encoder", lambda: ENCODER)
     return settings.RELEASES_DIR

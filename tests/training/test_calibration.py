@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from chatbot.inference.classifier import softmax
+from chatbot.inference.out_of_scope import softmax
 from chatbot.training.trainers.calibration import (
     MAX_IN_SCOPE_REJECTED,
     area_under_roc,

@@ -10,8 +10,10 @@ import pytest
 
 from chatbot.exceptions import ClassifierError
 from chatbot.inference.encoder import Encoder
+from chatbot.inference.text_classifier import TextClassifier
 from chatbot.training.evaluation import evaluate_classifier
-from chatbot.training.trainers.fast import TrainedClassifier, train_fast
+from chatbot.training.trainers.fast import train_fast
+from chatbot.training.trainers.trained import TrainedClassifier
 from tests.training.shop_examples import EXAMPLES, OUT_OF_SCOPE
 from tests.training.word_encoder import WordEncoder
 
@@ -44,7 +46,7 @@ def test_metrics_are_of_held_out_rows() -> None:
     labels = random.Random(1)
     noise = [(f"word{index} thing{index * 7}", labels.choice(["a", "b"])) for index in range(120)]
     trained = train(noise, [])
-    memorised = evaluate_classifier(trained.classifier, ENCODER, noise)
+    memorised = evaluate_classifier(TextClassifier(trained.classifier, ENCODER), noise)
     assert memorised["accuracy"] > 0.8
     assert trained.metrics["accuracy"] < 0.7
 
@@ -91,7 +93,7 @@ def test_two_intents() -> None:
     pairs = [pair for pair in EXAMPLES if pair[1] != "refund"]
     trained = train(pairs)
     assert trained.classifier.weights.shape[0] == 2
-    assert evaluate_classifier(trained.classifier, ENCODER, pairs)["accuracy"] > 0.95
+    assert evaluate_classifier(TextClassifier(trained.classifier, ENCODER), pairs)["accuracy"] > 0.95
 
 
 def test_few_right_answers_make_no_certainty() -> None:
@@ -131,7 +133,7 @@ def test_what_cannot_be_trained_is_one_clear_sentence(examples: Any, sentence: s
 def test_evaluation_counts_unknown_intents_as_wrong() -> None:
     trained = train()
     rows = [*EXAMPLES[:6], ("a wholly new thing", "unheard_of"), ("another", "unheard_of")]
-    metrics = evaluate_classifier(trained.classifier, ENCODER, rows, OUT_OF_SCOPE)
+    metrics = evaluate_classifier(TextClassifier(trained.classifier, ENCODER), rows, OUT_OF_SCOPE)
     assert metrics["unknown_intents"] == 2
     assert metrics["accuracy"] == pytest.approx(6 / 8, abs=0.01)
     assert metrics["oos_auroc"] is not None

@@ -83,19 +83,25 @@ def test_the_command_measures_on_files_and_registers_nothing(
     }
     call_command("train_classifier", json=True, seed=5, **options)
     result = json.loads(capsys.readouterr().out)
-    assert result["configuration"]["seed"] == 5
+    assert result["seed"] == result["configuration"]["seed"] == 5
     assert result["test"]["measured_examples"] == len(EXAMPLES[1::2])
-    assert result["test"]["accuracy"] > 0.9
+    assert result["accuracy"] == result["test"]["accuracy"] > 0.9
     assert result["test"]["measured_out_of_scope"] == 2
+    assert 0 < result["classify_ms_p50"] <= result["classify_ms_p95"]
+    assert result["split"].endswith("test test.csv (36), out-of-scope test b.csv (2)")
+    assert "logistic regression" in result["recipe"]
+    assert result["train_seconds"] > 0
     assert not Release.objects.exists()
     call_command("train_classifier", **options)
-    assert "accuracy" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Accuracy" in printed
+    assert "fewer wrong answers" in printed
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"preset": "full"}, "full .* not available yet"),
+        ({"reject_at_most": 0.0}, "percentage above 0"),
         ({"preset": "magic"}, "no preset 'magic'"),
         ({"test": Path("t.csv")}, "--test needs --train"),
         ({"oos_train": Path("t.csv")}, "--oos-train needs --train"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chatbot.inference.classifier import softmax
+from chatbot.inference.out_of_scope import softmax
 
 # A shop that turns away one answerable question in twenty is already turning away too many.
 MAX_IN_SCOPE_REJECTED = 0.05
@@ -46,19 +46,22 @@ def expected_calibration_error(probabilities: NDArray[np.float64], labels: NDArr
     return float(gaps[counts > 0].sum() / len(labels))
 
 
-def choose_threshold(in_scope: NDArray[np.float64], out_of_scope: NDArray[np.float64]) -> float:
+def choose_threshold(
+    in_scope: NDArray[np.float64], out_of_scope: NDArray[np.float64], max_rejected: float = MAX_IN_SCOPE_REJECTED
+) -> float:
     """The score above which a text is out of scope, from the scores of held-out texts of both sorts.
 
-    Maximises (out-of-scope caught − in-scope rejected) among thresholds that reject at most 5 % of in-scope text.
+    Maximises (out-of-scope caught − in-scope rejected) among thresholds that reject at most `max_rejected` of in-scope
+    text.
     """
     if len(out_of_scope) == 0:
-        return float(np.quantile(in_scope, _QUANTILE_WITHOUT_EXAMPLES))
+        return float(np.quantile(in_scope, max(_QUANTILE_WITHOUT_EXAMPLES, 1 - max_rejected)))
     scores = np.unique(np.concatenate([in_scope, out_of_scope]))
     # Between two neighbouring scores, so that neither lies on the edge.
     candidates = np.concatenate([(scores[1:] + scores[:-1]) / 2, scores[-1:]])
     rejected = 1 - np.searchsorted(np.sort(in_scope), candidates, side="right") / len(in_scope)
     caught = 1 - np.searchsorted(np.sort(out_of_scope), candidates, side="right") / len(out_of_scope)
-    gain = np.where(rejected <= MAX_IN_SCOPE_REJECTED, caught - rejected, -np.inf)
+    gain = np.where(rejected <= max_rejected, caught - rejected, -np.inf)
     return float(candidates[int(np.argmax(gain))])
 
 

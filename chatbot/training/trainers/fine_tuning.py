@@ -1,0 +1,275 @@
+"""Fine-tuning a sentence encoder together with a linear head, in one plain loop.
+
+It takes texts, labels and a head to start from, and gives back the tuned encoder and head. It refuses to know what is
+held out, what the result is measured on and where it is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatbot.exceptions import ClassifierError
+from chatbot.inference.encoder import load_sentence_transformer
+from chatbot.inference.weights import Progress
+from chatbot.training.trainers.heads import LinearHead
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+# Batches are cut from so many shuffled batches' worth of rows sorted by length: a third of the time is padding else.
+_BUCKET_BATCHES = 16
+_ENCODE_BATCH = 128
+_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to tune. `word_dropout` is the share of tokens left out of each text, anew each time it is seen.
+
+    `consistency` weighs R-Drop (Liang et al. 2021): every text is seen twice in a batch, under different dropout, and
+    the two predictions are drawn together. 0 leaves the second view out, for half of the time.
+    """
+
+    epochs: int
+    encoder_learning_rate: float = 1e-4
+    head_learning_rate: float = 1e-3
+    batch_size: int = 32
+    label_smoothing: float = 0.05
+    dropout: float = 0.1
+    word_dropout: float = 0.0
+    consistency: float = 0.0
+    weight_decay: float = 0.01
+    warm_up: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("a recipe needs at least one epoch and one text a batch")
+        if not 0 <= self.word_dropout < 1 or not 0 <= self.dropout < 1 or not 0 <= self.warm_up < 1:
+            raise ValueError("shares lie between 0 and 1")
+
+
+class TunedEncoder:
+    """A sentence-transformers model that was tuned, in memory."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self._model = model
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings: float32, shape [len(texts), dimension], rows of unit length."""
+        if not texts:
+            return np.zeros((0, int(self._model.get_embedding_dimension() or 0)), dtype=np.float32)
+        embeddings: NDArray[np.float32] = self._model.encode(
+            list(texts), batch_size=_ENCODE_BATCH, normalize_embeddings=True, show_progress_bar=False
+        )
+        return embeddings
+
+    def save(self, directory: Path) -> None:
+        """Write a sentence-transformers folder."""
+        self._model.save(str(directory), create_model_card=False, safe_serialization=True)
+
+
+def fine_tune(
+    *,
+    encoder_path: Path,
+    texts: Sequence[str],
+    labels: NDArray[np.int64],
+    head: LinearHead,
+    recipe: Recipe,
+    seed: int,
+    progress: Progress | None = None,
+) -> tuple[TunedEncoder, LinearHead]:
+    """Tune a copy of the encoder at `encoder_path` and `head` by cross-entropy. The same seed gives the same result.
+
+    Runs on the GPU where there is one, in bfloat16 where the processor computes in it. Raises ClassifierError where the
+    loss is no longer a number, ModelFilesError where the folder is no sentence-transformers model.
+    """
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
+        torch.manual_seed(seed)
+        model = load_sentence_transformer(encoder_path).to(device)
+        linear = _linear(head, device)
+        tokens = _tokenise(model, texts)
+        _set_dropout(model, recipe.dropout)
+        _freeze_word_embeddings(model)
+        steps = recipe.epochs * math.ceil(len(texts) / recipe.batch_size)
+        optimiser, schedule = _optimiser(model, linear, recipe, steps)
+        targets = torch.as_tensor(labels, device=device)
+        generator = np.random.default_rng(seed)
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        meter = _Meter(steps, progress)
+        model.train()
+        for epoch in range(recipe.epochs):
+            for batch in _batches([len(row) for row in tokens.ids], recipe.batch_size, generator):
+                loss = _loss(model, linear, tokens, batch, targets[batch], recipe, generator)
+                if not torch.isfinite(loss):
+                    raise ClassifierError("The training diverged: its loss is no longer a number.")
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(parameters, _GRADIENT_NORM)
+                optimiser.step()
+                schedule.step()
+                meter.tick(epoch, recipe.epochs, loss)
+        model.eval()
+        tuned = LinearHead(
+            linear.weight.detach().float().cpu().numpy().copy(), linear.bias.detach().float().cpu().numpy().copy()
+        )
+        return TunedEncoder(model), tuned
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """Token ids of each text, and for each whether it is one of the tokenizer's own marks."""
+
+    ids: list[list[int]]
+    marks: list[list[bool]]
+    pad: int
+
+
+class _Meter:
+    """Reports progress a few times a second at most, since reading the loss waits for the device."""
+
+    def __init__(self, steps: int, progress: Progress | None) -> None:
+        self._steps, self._progress = steps, progress
+        self._step, self._next = 0, 0.0
+
+    def tick(self, epoch: int, epochs: int, loss: torch.Tensor) -> None:
+        self._step += 1
+        if self._progress is not None and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.5
+            self._progress(f"epoch {epoch + 1} of {epochs}, loss {float(loss):.3f}", self._step / self._steps)
+
+
+def _tokenise(model: SentenceTransformer, texts: Sequence[str]) -> _Tokens:
+    tokenizer = model.tokenizer
+    encoded = tokenizer(
+        list(texts), truncation=True, max_length=model.max_seq_length or 512, return_special_tokens_mask=True
+    )
+    marks = [[bool(mark) for mark in row] for row in encoded["special_tokens_mask"]]
+    return _Tokens(encoded["input_ids"], marks, int(tokenizer.pad_token_id or 0))
+
+
+def _batches(lengths: list[int], size: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Every row once, in batches of like length, in random order."""
+    order = generator.permutation(len(lengths))
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(order), size * _BUCKET_BATCHES):
+        bucket = np.array(sorted(order[start : start + size * _BUCKET_BATCHES], key=lambda row: lengths[row]))
+        batches += [bucket[first : first + size] for first in range(0, len(bucket), size)]
+    for position in generator.permutation(len(batches)):
+        yield batches[position]
+
+
+def _loss(
+    model: SentenceTransformer,
+    linear: torch.nn.Linear,
+    tokens: _Tokens,
+    batch: NDArray[np.int64],
+    targets: torch.Tensor,
+    recipe: Recipe,
+    generator: np.random.Generator,
+) -> torch.Tensor:
+    import torch
+    from torch.nn import functional
+
+    views = 2 if recipe.consistency > 0 else 1
+    rows = [_thinned(tokens, row, recipe.word_dropout, generator) for _ in range(views) for row in batch]
+    logits = linear(_embed(model, rows, tokens.pad))
+    loss = functional.cross_entropy(logits, torch.cat([targets] * views), label_smoothing=recipe.label_smoothing)
+    if views == 2:
+        first, second = (functional.log_softmax(half, dim=-1) for half in logits.chunk(2))
+        there = functional.kl_div(first, second, log_target=True, reduction="batchmean")
+        back = functional.kl_div(second, first, log_target=True, reduction="batchmean")
+        loss = loss + recipe.consistency * (there + back) / 2
+    return loss
+
+
+def _thinned(tokens: _Tokens, row: int, share: float, generator: np.random.Generator) -> list[int]:
+    """The row's tokens without a random share of its words' pieces."""
+    ids = tokens.ids[row]
+    if share == 0:
+        return ids
+    kept = generator.random(len(ids)) >= share
+    return [token for token, mark, keep in zip(ids, tokens.marks[row], kept, strict=True) if mark or keep]
+
+
+def _embed(model: SentenceTransformer, rows: list[list[int]], pad: int) -> torch.Tensor:
+    """Unit-length embeddings of token ids, with gradients."""
+    import torch
+
+    width = max(1, *map(len, rows))
+    ids = torch.full((len(rows), width), pad, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+        mask[number, : len(row)] = 1
+    device = model.device
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=_computes_in_bfloat16(device.type)):
+        features: dict[str, Any] = model({"input_ids": ids.to(device), "attention_mask": mask.to(device)})
+    return torch.nn.functional.normalize(features["sentence_embedding"].float(), dim=-1)
+
+
+def _computes_in_bfloat16(device: str) -> bool:
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # Emulated bfloat16 is slower than single precision.
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _linear(head: LinearHead, device: str) -> torch.nn.Linear:
+    import torch
+
+    linear = torch.nn.Linear(head.weights.shape[1], head.weights.shape[0])
+    with torch.no_grad():
+        linear.weight.copy_(torch.from_numpy(head.weights))
+        linear.bias.copy_(torch.from_numpy(head.bias))
+    return linear.to(device)
+
+
+def _set_dropout(model: SentenceTransformer, share: float) -> None:
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+
+
+def _freeze_word_embeddings(model: SentenceTransformer) -> None:
+    """Half of a small encoder's weights, of which a catalogue's words would move a few and tear them from the rest."""
+    for module in model.modules():
+        table = getattr(module, "get_input_embeddings", None)
+        if table is not None and (words := table()) is not None:
+            words.weight.requires_grad_(False)
+            return
+
+
+def _optimiser(model: SentenceTransformer, linear: torch.nn.Linear, recipe: Recipe, steps: int) -> tuple[Any, Any]:
+    """AdamW with warm-up and linear decay."""
+    import torch
+
+    groups = [
+        {"params": [p for p in model.parameters() if p.requires_grad], "lr": recipe.encoder_learning_rate},
+        {"params": list(linear.parameters()), "lr": recipe.head_learning_rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True)
+    warm_up = max(1.0, recipe.warm_up * steps)
+
+    def factor(step: int) -> float:
+        return (step + 1) / warm_up if step < warm_up else max(0.0, (steps - step) / max(1.0, steps - warm_up))
+
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
