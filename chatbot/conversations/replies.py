@@ -109,7 +109,7 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
 def _classify(turn: Turn, models: ServedModels) -> tuple[np.ndarray, Prediction]:
     text = turn.message.text
     services.note_language(conversation_id=turn.conversation_id, language=detect_language(text))
-    [classification] = models.classifier.classify([text])
+    classification = models.classifier.classify_one(text)
     return classification.embedding, classification.prediction
 
 

@@ -35,6 +35,8 @@ _DESCRIPTIONS = {".json", ".txt", ".model"}
 _LENGTH_STEP = 8
 # Lengths compiled while loading, so that no customer waits for it. Nearly all messages are shorter than this.
 _WARM_LENGTHS = tuple(range(_LENGTH_STEP, 65, _LENGTH_STEP))
+# Characters; below this a text's length makes no difference to the time it takes.
+_SHORT = 64
 # A large model's trace takes a minute or two; an hour means that it hangs.
 _EXPORT_TIMEOUT_S = 900
 
@@ -70,14 +72,26 @@ class Encoder:
     def encode(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
         """Embeddings of `texts`: float32, shape [len(texts), dimension], rows of unit length, in the given order."""
         embeddings = np.empty((len(texts), self.dimension), dtype=np.float32)
-        # Texts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+        for batch in length_buckets([len(text) for text in texts], batch_size):
             embeddings[batch] = self._backend.encode([_clean(texts[index]) for index in batch])
         if not np.isfinite(embeddings).all():
             raise ClassifierError(f"The encoder at {self.path} gave embeddings that are not finite.")
         return embeddings
+
+
+def length_buckets(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Indices of texts of `lengths`, every one once, in batches of at most `size` and of like length.
+
+    All of a batch is padded to its longest text, so a batch ends where the next text is more than twice as long as its
+    first: one essay does not make every “thanks” cost as much as it does.
+    """
+    buckets: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        bucket = buckets[-1] if buckets else None
+        if bucket is None or len(bucket) == size or lengths[index] > max(_SHORT, 2 * lengths[bucket[0]]):
+            buckets.append(bucket := [])
+        bucket.append(index)
+    return buckets
 
 
 def encoder_digest(path: Path) -> str:

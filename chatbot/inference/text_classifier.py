@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatbot.exceptions import ClassifierError
+from chatbot.inference.batching import Batcher
 from chatbot.inference.classifier import IntentClassifier
 from chatbot.inference.encoder import Encoder, prepare_openvino_encoder
 from chatbot.inference.predictions import Prediction
@@ -53,6 +54,7 @@ class TextClassifier:
         self.head = head
         self.base = base
         self.tuned = tuned
+        self._together = Batcher(self.classify)
 
     @property
     def intents(self) -> tuple[str, ...]:
@@ -66,6 +68,10 @@ class TextClassifier:
         embeddings = self.base.encode(texts)
         predictions = self.head.predict(self._beside_tuned(embeddings, texts))
         return [Classification(prediction, row) for prediction, row in zip(predictions, embeddings, strict=True)]
+
+    def classify_one(self, text: str) -> Classification:
+        """The text's classification, computed in one pass with those that other threads ask for meanwhile."""
+        return self._together(text)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """A prediction for each text, in the given order."""
