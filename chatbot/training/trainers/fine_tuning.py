@@ -6,6 +6,7 @@ held out, what the result is measured on and where it is kept.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -40,9 +41,11 @@ class Recipe:
 
     `consistency` weighs R-Drop (Liang et al. 2021): every text is seen twice in a batch, under different dropout, and
     the two predictions are drawn together. 0 leaves the second view out, for half of the time.
+    `finishing_epochs` are for a second call that goes on from what the first gave, on rows that it held back.
     """
 
     epochs: int
+    finishing_epochs: int = 1
     encoder_learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
     batch_size: int = 32
@@ -54,7 +57,7 @@ class Recipe:
     warm_up: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
+        if min(self.epochs, self.finishing_epochs, self.batch_size) < 1:
             raise ValueError("a recipe needs at least one epoch and one text a batch")
         if not 0 <= self.word_dropout < 1 or not 0 <= self.dropout < 1 or not 0 <= self.warm_up < 1:
             raise ValueError("shares lie between 0 and 1")
@@ -65,6 +68,10 @@ class TunedEncoder:
 
     def __init__(self, model: SentenceTransformer) -> None:
         self._model = model
+
+    def copy(self) -> SentenceTransformer:
+        """The model, to tune further."""
+        return copy.deepcopy(self._model)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings: float32, shape [len(texts), dimension], rows of unit length."""
@@ -82,37 +89,39 @@ class TunedEncoder:
 
 def fine_tune(
     *,
-    encoder_path: Path,
+    start: Path | TunedEncoder,
+    head: LinearHead,
     texts: Sequence[str],
     labels: NDArray[np.int64],
-    head: LinearHead,
     recipe: Recipe,
+    epochs: int,
     seed: int,
     progress: Progress | None = None,
 ) -> tuple[TunedEncoder, LinearHead]:
-    """Tune a copy of the encoder at `encoder_path` and `head` by cross-entropy. The same seed gives the same result.
+    """Tune an encoder and a head by cross-entropy. The same seed gives the same result.
 
-    Runs on the GPU where there is one, in bfloat16 where the processor computes in it. Raises ClassifierError where the
-    loss is no longer a number, ModelFilesError where the folder is no sentence-transformers model.
+    `start` is a sentence-transformers folder or what an earlier call gave; neither it nor `head` is changed. Runs on
+    the GPU where there is one, in bfloat16 where the processor computes in it. Raises ClassifierError where the loss is
+    no longer a number, ModelFilesError where the folder is no sentence-transformers model.
     """
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
         torch.manual_seed(seed)
-        model = load_sentence_transformer(encoder_path).to(device)
+        model = (start.copy() if isinstance(start, TunedEncoder) else load_sentence_transformer(start)).to(device)
         linear = _linear(head, device)
         tokens = _tokenise(model, texts)
         _set_dropout(model, recipe.dropout)
         _freeze_word_embeddings(model)
-        steps = recipe.epochs * math.ceil(len(texts) / recipe.batch_size)
+        steps = epochs * math.ceil(len(texts) / recipe.batch_size)
         optimiser, schedule = _optimiser(model, linear, recipe, steps)
         targets = torch.as_tensor(labels, device=device)
         generator = np.random.default_rng(seed)
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         meter = _Meter(steps, progress)
         model.train()
-        for epoch in range(recipe.epochs):
+        for epoch in range(epochs):
             for batch in _batches([len(row) for row in tokens.ids], recipe.batch_size, generator):
                 loss = _loss(model, linear, tokens, batch, targets[batch], recipe, generator)
                 if not torch.isfinite(loss):
@@ -122,7 +131,7 @@ def fine_tune(
                 torch.nn.utils.clip_grad_norm_(parameters, _GRADIENT_NORM)
                 optimiser.step()
                 schedule.step()
-                meter.tick(epoch, recipe.epochs, loss)
+                meter.tick(epoch, epochs, loss)
         model.eval()
         tuned = LinearHead(
             linear.weight.detach().float().cpu().numpy().copy(), linear.bias.detach().float().cpu().numpy().copy()
@@ -150,7 +159,7 @@ class _Meter:
         self._step += 1
         if self._progress is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.5
-            self._progress(f"epoch {epoch + 1} of {epochs}, loss {float(loss):.3f}", self._step / self._steps)
+            self._progress(f"epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}", self._step / self._steps)
 
 
 def _tokenise(model: SentenceTransformer, texts: Sequence[str]) -> _Tokens:

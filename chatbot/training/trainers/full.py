@@ -1,14 +1,14 @@
 """The `full` recipe: encoder and head are fine-tuned, and the frozen encoder's head votes beside them.
 
-A tuned encoder has seen its training rows, so it cannot say how sure it may be of others. It is therefore tuned twice:
-first without a held-out share of the rows, on which temperature and out-of-scope rule are fitted and everything is
-measured, then by the same recipe on all of them. Recipes and what else was tried: `docs/log.md`.
+A tuned encoder has seen its training rows, so it cannot say how sure it may be of others. It is therefore tuned without
+a held-out share of the rows first; on that share temperature and out-of-scope rule are fitted and everything is
+measured. Then tuning goes on for a few passes over all rows. Recipes and what else was tried: `docs/log.md`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,12 +28,78 @@ from chatbot.training.trainers.trained import TrainedClassifier
 
 PRESET = "full"
 # Many passes over few rows, thinned hard so that no pass is like another.
-FEW_SHOT = Recipe(epochs=12, dropout=0.2, word_dropout=0.25, consistency=1.0)
-MANY = Recipe(epochs=5, encoder_learning_rate=1.5e-4, word_dropout=0.1, consistency=1.0)
+FEW_SHOT = Recipe(epochs=12, finishing_epochs=6, dropout=0.2, word_dropout=0.25, consistency=1.0)
+MANY = Recipe(epochs=5, finishing_epochs=2, encoder_learning_rate=1.5e-4, word_dropout=0.1, consistency=1.0)
+# What the frozen head's vote counts beside the tuned head's: best at a third to one, flat in between.
+FROZEN_VOTE = 0.5
 # One row in so many is held out: a tenth of many rows measures well enough, of few rows it takes more.
 _FOLDS_OF_MANY, _FOLDS_OF_FEW, _MANY_ROWS = 10, 5, 5_000
 _PARTS = 5
 _JOINED = np.float32(2**0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the recipe works on: the rows, their embeddings by the base encoder, and the intents' names as texts."""
+
+    rows: TrainingRows
+    encoder: Encoder
+    recipe: Recipe
+    seed: int
+    base: NDArray[np.float32]
+    base_out_of_scope: NDArray[np.float32]
+    names: list[str]
+    name_labels: NDArray[np.int64]
+    base_names: NDArray[np.float32]
+
+    @classmethod
+    def gather(cls, rows: TrainingRows, encoder: Encoder, seed: int, recipe: Recipe | None = None) -> Material:
+        """Embed everything. The recipe is chosen by how many examples the intents have unless one is given."""
+        names, name_labels = name_rows(rows) if rows.is_few_shot else ([], np.zeros(0, dtype=np.int64))
+        return cls(
+            rows=rows,
+            encoder=encoder,
+            recipe=recipe or (FEW_SHOT if rows.is_few_shot else MANY),
+            seed=seed,
+            base=encoder.encode(rows.texts),
+            base_out_of_scope=encoder.encode(rows.out_of_scope),
+            names=names,
+            name_labels=name_labels,
+            base_names=encoder.encode(names),
+        )
+
+    def labels(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The chosen rows' labels, then those of the names."""
+        return np.concatenate([self.rows.labels[chosen], self.name_labels])
+
+    def texts(self, chosen: NDArray[np.int64]) -> list[str]:
+        return [*(self.rows.texts[row] for row in chosen), *self.names]
+
+    def frozen_head(self, chosen: NDArray[np.int64]) -> LinearHead:
+        """A head on the base encoder as it is."""
+        return fit_head(np.concatenate([self.base[chosen], self.base_names]), self.labels(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A tuned encoder with its head, and the frozen head that votes beside it."""
+
+    encoder: TunedEncoder
+    tuned_head: LinearHead
+    frozen_head: LinearHead
+
+    @property
+    def head(self) -> LinearHead:
+        """One head over both embeddings side by side, whose logits are the weighted sum of both heads' logits."""
+        tuned, frozen = self.tuned_head, self.frozen_head
+        vote = np.float32(FROZEN_VOTE)
+        return LinearHead(
+            np.concatenate([tuned.weights, vote * frozen.weights], axis=1) * _JOINED, tuned.bias + vote * frozen.bias
+        )
+
+    def features(self, texts: Sequence[str], base: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What `head` reads: shape [len(texts), dimension]. `base` are the texts' embeddings by the base encoder."""
+        return side_by_side(self.encoder.encode(texts), base)
 
 
 def train_full(
@@ -48,56 +114,33 @@ def train_full(
 ) -> TrainedClassifier:
     """Train on (text, intent) pairs; `out_of_scope` texts only tune and measure the out-of-scope decision.
 
-    `encoder` is the base; its folder is where tuning starts. The recipe is chosen by how many examples the intents have
-    unless one is given. Raises ClassifierError in one sentence where the examples cannot make a classifier.
+    `encoder` is the base; its folder is where tuning starts. Raises ClassifierError in one sentence where the examples
+    cannot make a classifier.
     """
     report = progress or (lambda _message, _share: None)
     rows = collect_rows(examples, out_of_scope)
-    recipe = recipe or (FEW_SHOT if rows.is_few_shot else MANY)
     report("Embedding the examples", 0.0)
-    base, base_strange = encoder.encode(rows.texts), encoder.encode(rows.out_of_scope)
-    names, name_labels = name_rows(rows) if rows.is_few_shot else ([], np.zeros(0, dtype=np.int64))
-    base_names = encoder.encode(names)
+    material = Material.gather(rows, encoder, seed, recipe)
     held = _held_out_rows(rows, seed)
-
-    def tune(chosen: NDArray[np.int64], stage: Progress) -> tuple[TunedEncoder, LinearHead]:
-        """The joint head reads tuned and base embeddings side by side: the sum of the two heads' logits."""
-        labels = np.concatenate([rows.labels[chosen], name_labels])
-        frozen = fit_head(np.concatenate([base[chosen], base_names]), labels)
-        tuned, head = fine_tune(
-            encoder_path=encoder.path,
-            texts=[*(rows.texts[row] for row in chosen), *names],
-            labels=labels,
-            head=frozen,
-            recipe=recipe,
-            seed=seed,
-            progress=stage,
-        )
-        return tuned, _summed(head, frozen)
-
-    held_out = None
-    # The passes take time as their rows do; embedding for calibration takes little.
-    share = (len(rows.texts) - len(held)) / (2 * len(rows.texts) - len(held)) if len(held) else 0.0
-    if len(held):
-        kept = np.setdiff1d(np.arange(len(rows.texts)), held)
-        tuned, head = tune(kept, lambda message, done: report(f"Calibrating: {message}", share * (done or 0.0)))
-        features = side_by_side(tuned.encode([rows.texts[row] for row in kept]), base[kept])
-        held_out = score_held_out(
-            head=head,
-            geometry=fit_geometry(features, rows.labels[kept], seed),
-            features=side_by_side(tuned.encode([rows.texts[row] for row in held]), base[held]),
-            labels=rows.labels[held],
-            rows=held,
-            part=_parts(len(held), seed),
-            strange=side_by_side(tuned.encode(rows.out_of_scope), base_strange),
-            strange_part=_parts(len(rows.out_of_scope), seed),
-        )
     everything = np.arange(len(rows.texts))
-    tuned, head = tune(
-        everything, lambda message, done: report(f"Tuning: {message}", share + (1 - share) * (done or 0.0))
-    )
-    features = side_by_side(tuned.encode(rows.texts), base)
+    kept = np.setdiff1d(everything, held)
+    recipe = material.recipe
+    finishing = len(everything) * recipe.finishing_epochs if len(held) else 0
+    share = len(kept) * recipe.epochs / (len(kept) * recipe.epochs + finishing)
+
+    tuned = tune(material, kept, lambda message, done: report(f"Tuning: {message}", share * (done or 0.0)))
+    held_out = None
+    if len(held):
+        held_out = hold_out(material, tuned, kept, held, part=_parts(len(held), seed))
+        tuned = go_on(
+            material,
+            tuned,
+            everything,
+            lambda message, done: report(f"Finishing on all rows: {message}", share + (1 - share) * (done or 0.0)),
+        )
+    features = tuned.features(rows.texts, material.base)
     calibration = calibrate(held_out, fit_geometry(features, rows.labels, seed), max_rejected)
+    head = tuned.head
     report("Trained", 1.0)
     return TrainedClassifier(
         classifier=IntentClassifier(
@@ -113,8 +156,59 @@ def train_full(
         features=features,
         held_out=held_out,
         metrics={**describe_rows(rows, held_out, _method(held_out, rows)), **calibration.metrics},
-        configuration=_configuration(recipe, rows, bool(names), seed, max_rejected),
-        write_encoder=tuned.save,
+        configuration=_configuration(material, max_rejected),
+        write_encoder=tuned.encoder.save,
+    )
+
+
+def tune(material: Material, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
+    """Tune the base encoder on the chosen rows, beginning with the frozen head's weights."""
+    frozen = material.frozen_head(chosen)
+    encoder, head = fine_tune(
+        start=material.encoder.path,
+        head=frozen,
+        texts=material.texts(chosen),
+        labels=material.labels(chosen),
+        recipe=material.recipe,
+        epochs=material.recipe.epochs,
+        seed=material.seed,
+        progress=progress,
+    )
+    return Tuned(encoder, head, frozen)
+
+
+def go_on(material: Material, tuned: Tuned, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
+    """Tune further, on the chosen rows, for the recipe's finishing epochs."""
+    encoder, head = fine_tune(
+        start=tuned.encoder,
+        head=tuned.tuned_head,
+        texts=material.texts(chosen),
+        labels=material.labels(chosen),
+        recipe=material.recipe,
+        epochs=material.recipe.finishing_epochs,
+        # Not the dropout and the order of before once more.
+        seed=material.seed + 1,
+        progress=progress,
+    )
+    return Tuned(encoder, head, material.frozen_head(chosen))
+
+
+def hold_out(
+    material: Material, tuned: Tuned, kept: NDArray[np.int64], held: NDArray[np.int64], part: NDArray[np.int64]
+) -> HeldOut:
+    """What a classifier tuned on the rows `kept` says of the rows `held`, which are dealt into `part`s."""
+    rows, texts = material.rows, material.rows.texts
+    return score_held_out(
+        head=tuned.head,
+        geometry=fit_geometry(
+            tuned.features([texts[row] for row in kept], material.base[kept]), rows.labels[kept], material.seed
+        ),
+        features=tuned.features([texts[row] for row in held], material.base[held]),
+        labels=rows.labels[held],
+        rows=held,
+        part=part,
+        strange=tuned.features(rows.out_of_scope, material.base_out_of_scope),
+        strange_part=_parts(len(rows.out_of_scope), material.seed),
     )
 
 
@@ -128,26 +222,20 @@ def _parts(count: int, seed: int) -> NDArray[np.int64]:
     return dealt
 
 
-def _summed(tuned: LinearHead, frozen: LinearHead) -> LinearHead:
-    """One head over both embeddings side by side, whose logits are the sum of both heads' logits."""
-    return LinearHead(np.concatenate([tuned.weights, frozen.weights], axis=1) * _JOINED, tuned.bias + frozen.bias)
-
-
 def _method(held_out: HeldOut | None, rows: TrainingRows) -> str | None:
     if held_out is None:
         return None
-    return f"held-out rows: {len(held_out.rows)} of {len(rows.texts)}, by the same recipe on the others"
+    return f"held-out rows: {len(held_out.rows)} of {len(rows.texts)}, before the last passes over all of them"
 
 
-def _configuration(
-    recipe: Recipe, rows: TrainingRows, with_names: bool, seed: int, max_rejected: float
-) -> dict[str, Any]:
-    regime = "few-shot" if rows.is_few_shot else "many examples"
+def _configuration(material: Material, max_rejected: float) -> dict[str, Any]:
+    regime = "few-shot" if material.rows.is_few_shot else "many examples"
+    names = ", intent names as examples" if material.names else ""
     return {
         "preset": PRESET,
-        "recipe": f"encoder and head tuned ({regime}), frozen head beside"
-        + (", intent names as examples" if with_names else ""),
-        "seed": seed,
+        "recipe": f"encoder and head tuned ({regime}), frozen head beside{names}",
+        "seed": material.seed,
         "max_rejected": max_rejected,
-        **asdict(recipe),
+        "frozen_vote": FROZEN_VOTE,
+        **asdict(material.recipe),
     }
