@@ -335,6 +335,7 @@ LOGGING = {
         "django.channels.server": {"level": "WARNING"},
         "gguf": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        "sentence_transformers": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -246,7 +246,10 @@ class _TorchBackend:
 def load_sentence_transformer(path: Path):  # type: ignore[no-untyped-def]  # the type would import torch
     """The folder as a sentence-transformers model on the CPU, from disk only. Raises ModelFilesError."""
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    # Bars for a read of 90 MB would break into the bar of whoever loads it.
+    disable_progress_bar()
     try:
         return SentenceTransformer(
             str(path),

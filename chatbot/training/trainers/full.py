@@ -131,7 +131,7 @@ def train_full(
     tuned = tune(material, kept, lambda message, done: report(f"Tuning: {message}", share * (done or 0.0)))
     held_out = None
     if len(held):
-        held_out = hold_out(material, tuned, kept, held, part=_parts(len(held), seed))
+        held_out = hold_out(material, tuned, kept, held, _parts(len(held), seed), _parts(len(rows.out_of_scope), seed))
         tuned = go_on(
             material,
             tuned,
@@ -194,10 +194,19 @@ def go_on(material: Material, tuned: Tuned, chosen: NDArray[np.int64], progress:
 
 
 def hold_out(
-    material: Material, tuned: Tuned, kept: NDArray[np.int64], held: NDArray[np.int64], part: NDArray[np.int64]
+    material: Material,
+    tuned: Tuned,
+    kept: NDArray[np.int64],
+    held: NDArray[np.int64],
+    part: NDArray[np.int64],
+    strange_part: NDArray[np.int64],
 ) -> HeldOut:
-    """What a classifier tuned on the rows `kept` says of the rows `held`, which are dealt into `part`s."""
+    """What a classifier tuned on the rows `kept` says of the rows `held`, which are dealt into `part`s.
+
+    `strange_part` deals the out-of-scope texts; those at −1 are left out.
+    """
     rows, texts = material.rows, material.rows.texts
+    strange = np.flatnonzero(strange_part >= 0)
     return score_held_out(
         head=tuned.head,
         geometry=fit_geometry(
@@ -207,8 +216,8 @@ def hold_out(
         labels=rows.labels[held],
         rows=held,
         part=part,
-        strange=tuned.features(rows.out_of_scope, material.base_out_of_scope),
-        strange_part=_parts(len(rows.out_of_scope), material.seed),
+        strange=tuned.features([rows.out_of_scope[row] for row in strange], material.base_out_of_scope[strange]),
+        strange_part=strange_part[strange],
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chatbot.exceptions import FrontdeskError
+from chatbot.training.report_lines import report_lines
 from chatbot.training.terminal import metrics_lines, threshold_lines, training_progress
 from chatbot.training.trainers import PRESETS
 
@@ -40,7 +41,8 @@ class Command(BaseCommand):
     help = (
         "Trains an intent classifier. Without --train: on the catalogue's examples, registered as a release, and "
         "promoted if it is the first or with --promote. With --train: on a CSV file with the columns text and intent; "
-        "prints what it measured and registers nothing."
+        "prints what it measured and registers nothing. With --cross-validate: judges every example by a classifier "
+        "that has not seen it, and says which intents and examples to mend."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -60,19 +62,28 @@ class Command(BaseCommand):
             metavar="PERCENT",
             help="in-scope texts that the out-of-scope threshold may turn away; 5 by default",
         )
+        parser.add_argument(
+            "--cross-validate", type=int, metavar="FOLDS", help="report on the examples, register nothing; 5 is usual"
+        )
         parser.add_argument("--promote", action="store_true", help="make the new release current")
         parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._check(options)
         try:
-            result = self._from_files(options) if options["train"] else self._from_catalogue(options)
+            if options["cross_validate"] is not None:
+                result = self._cross_validate(options)
+            else:
+                result = self._from_files(options) if options["train"] else self._from_catalogue(options)
         except FrontdeskError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             raise CommandError("Stopped. Nothing was registered or promoted.", returncode=INTERRUPTED) from None
         if options["json"]:
             self.stdout.write(json.dumps(result, ensure_ascii=False))
+        elif options["cross_validate"] is not None:
+            for line in report_lines(result):
+                self.stdout.write(line)
         else:
             self._print(result)
 
@@ -82,6 +93,10 @@ class Command(BaseCommand):
         share = options["reject_at_most"]
         if share is not None and not 0 < share <= 50:
             raise CommandError("--reject-at-most is a percentage above 0 and up to 50.")
+        if options["cross_validate"] is not None:
+            for name in ("test", "oos_test", "promote"):
+                if options[name]:
+                    raise CommandError(f"--{name.replace('_', '-')} does not go with --cross-validate.")
         if not options["train"]:
             for name in ("test", "oos_train", "oos_test"):
                 if options[name]:
@@ -90,6 +105,30 @@ class Command(BaseCommand):
             raise CommandError("--promote needs the catalogue: a classifier trained from a file knows other intents.")
         elif options["oos_test"] and not options["test"]:
             raise CommandError("--oos-test needs --test: out-of-scope texts are told apart from in-scope ones.")
+
+    def _cross_validate(self, options: dict[str, Any]) -> dict[str, Any]:
+        from chatbot.intents.labelled_files import read_labelled_csv, read_text_csv
+        from chatbot.intents.selectors import out_of_scope_examples, training_examples
+        from chatbot.releases.encoders import load_encoder
+        from chatbot.training.cross_validation import cross_validate
+
+        if options["train"]:
+            examples = [(row.text, row.intent) for row in read_labelled_csv(options["train"])]
+            out_of_scope = read_text_csv(options["oos_train"]) if options["oos_train"] else []
+        else:
+            examples, out_of_scope = training_examples(), out_of_scope_examples()
+        with training_progress(self._is_quiet(options)) as progress:
+            judged = cross_validate(
+                options["preset"],
+                examples,
+                out_of_scope,
+                load_encoder(),
+                folds=options["cross_validate"],
+                seed=options["seed"],
+                progress=progress,
+            )
+            progress("Looking for what to mend", None)
+            return judged.report()
 
     def _from_catalogue(self, options: dict[str, Any]) -> dict[str, Any]:
         from chatbot.intents.selectors import training_examples
