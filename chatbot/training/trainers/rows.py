@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatbot.exceptions import ClassifierError
+from chatbot.inference.normalisation import normalise
 
 # With so few examples of an intent its name is worth as much as another example, and tuning must be gentler.
 FEW_EXAMPLES = 16
@@ -60,11 +60,6 @@ def collect_rows(examples: Sequence[tuple[str, str]], out_of_scope: Sequence[str
         empty=empty,
         duplicates=len(given) + len(strange) - empty - len(kept) - len(kept_strange),
     )
-
-
-def normalise(text: str) -> str:
-    """The text as it is trained on: composed characters, single blanks."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def name_rows(rows: TrainingRows) -> tuple[list[str], NDArray[np.int64]]:

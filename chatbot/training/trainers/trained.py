@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from chatbot.inference.classifier import IntentClassifier
 from chatbot.inference.encoder import encoder_digest
+from chatbot.inference.normalisation import text_key
+from chatbot.inference.references import References
 from chatbot.inference.text_classifier import TUNED_ENCODER
 from chatbot.training.trainers.held_out import HeldOut
 from chatbot.training.trainers.rows import TrainingRows
@@ -40,3 +42,8 @@ class TrainedClassifier:
             self.write_encoder(directory / TUNED_ENCODER)
             classifier = replace(classifier, tuned_digest=encoder_digest(directory / TUNED_ENCODER))
         classifier.save(directory)
+        self._references().save(directory)
+
+    def _references(self) -> References:
+        keys = [np.frombuffer(text_key(text), dtype=np.uint8) for text in self.rows.texts]
+        return References(self.features.astype(np.float16), self.rows.labels.astype(np.int32), np.stack(keys))
