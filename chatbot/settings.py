@@ -258,6 +258,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_ROUTES = {
+    # A page waits for it, and replies must not.
+    "chatbot.conversations.tasks.explain_prediction": {"queue": "maintenance"},
     "chatbot.conversations.tasks.*": {"queue": "replies"},
     "chatbot.training.tasks.*": {"queue": "training"},
 }

@@ -207,3 +207,28 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_verdict_display()} by {self.reviewed_by or 'the demo'}"
+
+
+class PredictionExplanation(models.Model):
+    """Why the classifier took a customer's message for what it took it for; made when a reviewer asks for it.
+
+    Examples are kept by key alone (`inference.references`): what is deleted from the catalogue is gone here too.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    turn = models.OneToOneField(Turn, models.CASCADE, related_name="explanation")
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.WAITING)
+    contents = models.JSONField(default=dict, blank=True)
+    error = models.CharField(max_length=400, blank=True)
+    requested_at = models.DateTimeField()
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-changed_at"]
+
+    def __str__(self) -> str:
+        return f"Explanation of {self.turn_id} ({self.status})"

@@ -29,6 +29,14 @@ def generate_reply(turn_id: str) -> None:
     _worker.take(UUID(turn_id))
 
 
+@shared_task
+def explain_prediction(turn_id: str) -> None:
+    """Explain the turn's prediction if somebody waits for it. On the maintenance queue."""
+    from chatbot.conversations.explanations import explain_turn
+
+    explain_turn(turn_id=UUID(turn_id))
+
+
 @worker_init.connect
 def _load_models(sender: Any, **_: Any) -> None:
     """Before the worker takes its first task, if it consumes replies."""

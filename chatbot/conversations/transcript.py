@@ -15,12 +15,22 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from chatbot.conversations.confidence import Band, band_of
-from chatbot.conversations.models import Conversation, Message, Review, Turn
+from chatbot.conversations.explanations import ShownExplanation, show
+from chatbot.conversations.models import Conversation, Message, PredictionExplanation, Review, Turn
 from chatbot.intents.models import Intent
 
 # One page of a transcript. A browser lays this many bubbles out at once without effort.
 PAGE_SIZE = 300
-TURN_RELATIONS = ("intent", "classifier", "generator", "review", "review__intent", "review__reviewed_by")
+TURN_RELATIONS = (
+    "message",
+    "intent",
+    "classifier",
+    "generator",
+    "review",
+    "review__intent",
+    "review__reviewed_by",
+    "explanation",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,12 @@ class Explanation:
         seconds = taken.get("generate", 0.0) - taken.get("first_token", 0.0)
         return tokens / seconds if tokens > 0 and seconds > 0 else None
 
+    @cached_property
+    def prediction(self) -> ShownExplanation | None:
+        """Why the classifier predicted so, if somebody has asked."""
+        stored = getattr(self.turn, "explanation", None)
+        return show(stored, self.turn.message.text) if stored else None
+
     @property
     def review(self) -> Review | None:
         return getattr(self.turn, "review", None)
@@ -178,12 +194,17 @@ def read_transcript(conversation: Conversation, before_seq: int | None = None) -
 
 
 def version_of(conversation_id: UUID) -> str:
-    """A mark that changes whenever the transcript does: with each message, change of status and step of a turn."""
+    """A mark that changes whenever the transcript does: with each message, change of status, step and explanation."""
     newest = Turn.objects.filter(conversation=OuterRef("pk")).order_by("-number")
+    explained = PredictionExplanation.objects.filter(turn__conversation=OuterRef("pk")).order_by("-changed_at")
     marks = (
         Conversation.objects.filter(pk=conversation_id)
-        .annotate(turn=Subquery(newest.values("number")[:1]), turn_status=Subquery(newest.values("status")[:1]))
-        .values_list("last_seq", "status", "turn", "turn_status")
+        .annotate(
+            turn=Subquery(newest.values("number")[:1]),
+            turn_status=Subquery(newest.values("status")[:1]),
+            explained=Subquery(explained.values("changed_at")[:1]),
+        )
+        .values_list("last_seq", "status", "turn", "turn_status", "explained")
         .first()
     )
     return ".".join(str(mark) for mark in marks or ("gone",))

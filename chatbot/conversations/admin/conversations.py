@@ -24,10 +24,11 @@ from chatbot.conversations.admin import cells, filters
 from chatbot.conversations.admin.downloads import Download
 from chatbot.conversations.admin.forms import ReplyForm
 from chatbot.conversations.admin.records import DeletedBySuperusersAdmin
+from chatbot.conversations.explanations import request_explanation
 from chatbot.conversations.models import Conversation
 from chatbot.conversations.selectors import mentioning, with_overview
 from chatbot.conversations.transcript import read_transcript, version_of
-from chatbot.exceptions import Refused
+from chatbot.exceptions import NotFound, Refused
 
 Status = Conversation.Status
 # A list has room for one word; its filter spells them out.
@@ -158,6 +159,7 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
             own("return", self.return_view),
             own("close", self.close_view),
             own("version", self.version_view),
+            own("explain", self.explain_view),
             *super().get_urls(),
         ]
 
@@ -197,6 +199,7 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
             # Read before the messages: what comes in between is then seen as a change.
             "version": version_of(conversation.pk),
             "transcript": read_transcript(conversation, before_seq),
+            "before": before_seq or "",
             "form": form or ReplyForm(),
             "may_reply": may_act and conversation.status != Status.CLOSED,
             "may_close": may_act and conversation.status != Status.CLOSED,
@@ -210,6 +213,20 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
     def version_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
         """Whether an open transcript is still what it shows."""
         return JsonResponse({"version": version_of(self._conversation(request, object_id).pk)})
+
+    @method_decorator([require_POST, csrf_protect])
+    def explain_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Have a worker explain one prediction. Whoever may read the transcript may ask."""
+        conversation = self._conversation(request, object_id)
+        try:
+            turn_id = UUID(request.POST.get("turn", ""))
+            request_explanation(turn_id=turn_id, conversation_id=conversation.pk)
+        except (ValueError, NotFound):
+            raise Http404("This turn does not exist.") from None
+        before = request.POST.get("before", "")
+        query = f"?before={before}" if before.isascii() and before.isdecimal() else ""
+        address = reverse("admin:conversations_conversation_change", args=[conversation.pk])
+        return HttpResponseRedirect(f"{address}{query}#why-{turn_id}")
 
     def _page_context(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
         request.current_app = self.admin_site.name

@@ -31,6 +31,12 @@ def percent(value: float) -> str:
 
 
 @register.filter
+def signed(value: float) -> str:
+    """A weight with its sign, such as “+1.32” or “−0.40”."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+@register.filter
 def measure(value: float, unit: str) -> str:
     """A timing as people read it: milliseconds below one second, whole tokens."""
     if unit == "s":

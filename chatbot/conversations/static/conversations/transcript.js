@@ -5,10 +5,12 @@
 {
   const page = document.querySelector("[data-version-url]");
   const POLL_MS = 4000;
+  // An explanation takes a fraction of a second once a worker has its models.
+  const EXPLAINING_POLL_MS = 600;
   const REGIONS = ["about", "transcript"];
 
   const opened = () =>
-    new Set([...document.querySelectorAll("#transcript details[open]")].map((details) => details.closest("li").id));
+    new Set([...document.querySelectorAll("#transcript details.fd-why[open]")].map((details) => details.closest("li").id));
 
   const isAtEnd = () => window.innerHeight + window.scrollY >= document.body.scrollHeight - 80;
 
@@ -27,7 +29,7 @@
     const before = document.querySelectorAll(".fd-entry").length;
     for (const id of REGIONS) document.getElementById(id).replaceWith(fresh.getElementById(id));
     for (const id of wereOpen) {
-      for (const details of document.querySelectorAll(`#${CSS.escape(id)} details`)) details.open = true;
+      for (const details of document.querySelectorAll(`#${CSS.escape(id)} details.fd-why`)) details.open = true;
     }
     page.dataset.version = fresh.querySelector("[data-version]").dataset.version;
     const added = document.querySelectorAll(".fd-entry").length - before;
@@ -46,8 +48,16 @@
         // The network is away for the moment; the next round asks again.
       }
     }
-    setTimeout(poll, POLL_MS);
+    setTimeout(poll, interval());
   }
 
-  if (page) setTimeout(poll, POLL_MS);
+  const interval = () => (document.querySelector(".fd-explaining") ? EXPLAINING_POLL_MS : POLL_MS);
+
+  // The address after asking for an explanation names it; it lies inside of what is folded away.
+  const asked = location.hash.startsWith("#why-") && document.getElementById(location.hash.slice(1));
+  if (asked) {
+    asked.closest("details").open = true;
+    asked.scrollIntoView({ block: "center" });
+  }
+  if (page) setTimeout(poll, interval());
 }
