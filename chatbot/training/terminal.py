@@ -66,7 +66,7 @@ def threshold_lines(rows: list[dict[str, Any]]) -> list[str]:
         shares = (row["rejected"], row["wrong_avoided"], row["answered_accuracy"], row["caught"])
         more, fewer, right, caught = ("–" if share is None else f"{share:.1%}" for share in shares)
         lines.append(f"{row['threshold']:>12.3f} {more:>15} {fewer:>20} {right:>14} {caught:>8}")
-    lines.append("Choose by the share of hand-offs you accept: train_classifier --reject-at-most PERCENT")
+    lines.append("Choose by the share of hand-offs you accept: --reject-at-most PERCENT, here or with set_threshold")
     return lines
 
 

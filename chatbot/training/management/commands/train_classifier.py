@@ -216,7 +216,7 @@ class Command(BaseCommand):
             self.stdout.write(line)
         if result.get("release") and result["release"] != result["current"]:
             self.stdout.write(
-                f"\n{result['release']} waits. Serve it with: python manage.py promote {result['release']}"
+                f'\n{result["release"]} waits. Serve it with: python manage.py promote {result["release"]} --reason "…"'
             )
 
 
