@@ -118,3 +118,39 @@ def test_bad_options_are_one_clear_sentence(options: dict[str, Any], sentence: s
 def test_a_file_with_one_intent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="at least two intents"):
         call_command("train_classifier", train=write_csv(tmp_path / "one.csv", [("hello", "greet"), ("hi", "greet")]))
+
+
+def test_rows_that_are_left_out_or_conflict_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [*EXAMPLES, ("  ", "refund"), ("cancel my order", "refund")]
+    train = write_csv(tmp_path / "train.csv", rows)
+    train.write_bytes(b"\xef\xbb\xbf" + train.read_bytes().replace(b",", b";"))
+    call_command("train_classifier", train=train, json=True)
+    printed = capsys.readouterr()
+    assert f"left out line {len(EXAMPLES) + 2}: no text" in printed.err
+    assert "“cancel my order” stands under “cancel_order” (line 2) and “refund”" in printed.err
+    assert json.loads(printed.out)["held_out"]["examples"] == len(EXAMPLES) + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"message,label\nhello,greet\n", "text"),
+        (b"text,intent\n", "no rows with text"),
+        ("text,intent\ncaf\xe9,greet\nbye,leave\n".encode("latin-1"), "UTF-8|utf-8"),
+        (b"text,intent\nhello,\n", "line 2"),
+    ],
+)
+def test_a_bad_file_is_one_clear_sentence(content: bytes, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    with pytest.raises(CommandError, match=sentence) as refused:
+        call_command("train_classifier", train=path)
+    assert str(path) in str(refused.value)
+
+
+def test_chinese_and_emoji_are_texts_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"退款 {number}", "退款") for number in range(6)] + [
+        (f"🎉 party {number}", "fun 🎉") for number in range(6)
+    ]
+    call_command("train_classifier", train=write_csv(tmp_path / "t.csv", rows), json=True)
+    assert json.loads(capsys.readouterr().out)["held_out"]["intents"] == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -21,7 +22,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from chatbot.releases.preparation import models_are_prepared, prepare_base_models
 
-        if models_are_prepared():
+        try:
+            prepared = models_are_prepared()
+        except DatabaseError:
+            prepared = False
+        if prepared:
             self.stdout.write("The base models are ready.")
             return
         console = Console(file=cast(IO[str], self.stdout), no_color=options["no_color"])
@@ -38,4 +43,8 @@ class Command(BaseCommand):
                 prepare_base_models(show)
         except FrontdeskError as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(
+                f"The models could not be registered ({error}). In a new database run first: python manage.py migrate"
+            ) from error
         self.stdout.write("The base models are ready.")

@@ -107,14 +107,14 @@ class Command(BaseCommand):
             raise CommandError("--oos-test needs --test: out-of-scope texts are told apart from in-scope ones.")
 
     def _cross_validate(self, options: dict[str, Any]) -> dict[str, Any]:
-        from chatbot.intents.labelled_files import read_labelled_csv, read_text_csv
         from chatbot.intents.selectors import out_of_scope_examples, training_examples
         from chatbot.releases.encoders import load_encoder
         from chatbot.training.cross_validation import cross_validate
+        from chatbot.training.files import read_examples, read_texts
 
         if options["train"]:
-            examples = [(row.text, row.intent) for row in read_labelled_csv(options["train"])]
-            out_of_scope = read_text_csv(options["oos_train"]) if options["oos_train"] else []
+            examples = read_examples(options["train"], self._note)
+            out_of_scope = read_texts(options["oos_train"], self._note) if options["oos_train"] else []
         else:
             examples, out_of_scope = training_examples(), out_of_scope_examples()
         with training_progress(self._is_quiet(options)) as progress:
@@ -163,16 +163,16 @@ class Command(BaseCommand):
 
     def _from_files(self, options: dict[str, Any]) -> dict[str, Any]:
         from chatbot.inference.text_classifier import load_text_classifier
-        from chatbot.intents.labelled_files import read_labelled_csv, read_text_csv
         from chatbot.releases.encoders import load_encoder
         from chatbot.training.evaluation import classification_times, evaluate_classifier
+        from chatbot.training.files import read_examples, read_texts
         from chatbot.training.trainers import train_classifier
 
         # Everything is read first: a typo in a file name must not cost a training.
-        train = [(row.text, row.intent) for row in read_labelled_csv(options["train"])]
-        oos_train = read_text_csv(options["oos_train"]) if options["oos_train"] else []
-        test = [(row.text, row.intent) for row in read_labelled_csv(options["test"])] if options["test"] else []
-        oos_test = read_text_csv(options["oos_test"]) if options["oos_test"] else []
+        train = read_examples(options["train"], self._note)
+        oos_train = read_texts(options["oos_train"], self._note) if options["oos_train"] else []
+        test = read_examples(options["test"], self._note) if options["test"] else []
+        oos_test = read_texts(options["oos_test"], self._note) if options["oos_test"] else []
         encoder = load_encoder()
         with tempfile.TemporaryDirectory(prefix="frontdesk-classifier-") as scratch:
             with training_progress(self._is_quiet(options)) as progress:
@@ -204,6 +204,9 @@ class Command(BaseCommand):
             "held_out": trained.metrics,
             "test": measured if test else None,
         }
+
+    def _note(self, sentence: str) -> None:
+        self.stderr.write(sentence)
 
     def _is_quiet(self, options: dict[str, Any]) -> bool:
         return bool(options["json"]) or options["verbosity"] == 0
