@@ -108,11 +108,12 @@ class ReleaseAdmin(ReadOnlyAdmin):
 
     @admin.display(description="metrics")
     def measured(self, release: Release) -> SafeString:
-        return _preformatted(release.metrics)
+        # The thresholds have a table of their own.
+        return _preformatted({name: value for name, value in release.metrics.items() if name != "thresholds"})
 
     @admin.display(description="manifest")
     def whole_manifest(self, release: Release) -> SafeString:
-        return _preformatted(release.manifest)
+        return format_html("<details><summary>Show</summary>{}</details>", _preformatted(release.manifest))
 
     def has_promote_permission(self, request: HttpRequest) -> bool:
         """Who may make a release current is who may add a promotion."""
