@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chatbot.inference.classifier import IntentClassifier
 from chatbot.inference.text_classifier import SentenceEncoder
 from chatbot.inference.weights import Progress
 from chatbot.training.trainers.calibration import MAX_IN_SCOPE_REJECTED
-from chatbot.training.trainers.finishing import calibrate, describe_rows
+from chatbot.training.trainers.finishing import finish
 from chatbot.training.trainers.heads import INVERSE_REGULARISATION, LinearHead, fit_geometry, fit_head
 from chatbot.training.trainers.held_out import HeldOut, join, score_held_out
 from chatbot.training.trainers.rows import TrainingRows, assign_folds, collect_rows, name_rows
@@ -51,26 +50,18 @@ def train_fast(
     held_out = cross_validate(rows, features, strange, (name_features, name_labels), seed, folds)
     report("Fitting the head", 0.9)
     head = _fit_with_names(features, rows.labels, (name_features, name_labels))
-    geometry = fit_geometry(features, rows.labels, seed)
-    calibration = calibrate(held_out, geometry, max_rejected)
-    report("Trained", 1.0)
-    method = f"{int(held_out.part.max()) + 1}-fold cross-validation" if held_out else None
-    return TrainedClassifier(
-        classifier=IntentClassifier(
-            intents=rows.intents,
-            weights=head.weights,
-            bias=head.bias,
-            geometry=calibration.geometry,
-            temperature=calibration.temperature,
-            out_of_scope=calibration.rule,
-            encoder_digest=encoder.digest,
-        ),
+    trained = finish(
         rows=rows,
+        head=head,
         features=features,
+        encoder_digest=encoder.digest,
         held_out=held_out,
-        metrics={**describe_rows(rows, held_out, method), **calibration.metrics},
+        method=f"{int(held_out.part.max()) + 1}-fold cross-validation" if held_out else None,
+        max_rejected=max_rejected,
         configuration=_configuration(seed, folds, max_rejected, bool(names)),
     )
+    report("Trained", 1.0)
+    return trained
 
 
 def cross_validate(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from chatbot.inference.classifier import IntentClassifier
 from chatbot.inference.out_of_scope import Geometry, OutOfScopeRule, ScorePart
 from chatbot.training.trainers.calibration import fit_temperature
+from chatbot.training.trainers.heads import LinearHead, fit_geometry
 from chatbot.training.trainers.held_out import HeldOut, compare_scores, fit_rule, measure
 from chatbot.training.trainers.rows import TrainingRows
 from chatbot.training.trainers.thresholds import threshold_costs
+from chatbot.training.trainers.trained import TrainedClassifier
 
 # Used where nothing can be held out. MiniLM puts unrelated sentences below a cosine of about 0.3.
 _FALLBACK = OutOfScopeRule((ScorePart("distance"),), threshold=0.7)
@@ -23,6 +31,40 @@ class Calibration:
     rule: OutOfScopeRule
     geometry: Geometry
     metrics: dict[str, Any]
+
+
+def finish(
+    *,
+    rows: TrainingRows,
+    head: LinearHead,
+    features: NDArray[np.float32],
+    encoder_digest: str,
+    held_out: HeldOut | None,
+    method: str | None,
+    max_rejected: float,
+    configuration: dict[str, Any],
+    write_encoder: Callable[[Path], None] | None = None,
+) -> TrainedClassifier:
+    """The classifier of a fitted head, calibrated and measured. `features`, [n, dimension], are those of all rows."""
+    seed = configuration["seed"]
+    calibration = calibrate(held_out, fit_geometry(features, rows.labels, seed), max_rejected)
+    return TrainedClassifier(
+        classifier=IntentClassifier(
+            intents=rows.intents,
+            weights=head.weights,
+            bias=head.bias,
+            geometry=calibration.geometry,
+            temperature=calibration.temperature,
+            out_of_scope=calibration.rule,
+            encoder_digest=encoder_digest,
+        ),
+        rows=rows,
+        features=features,
+        held_out=held_out,
+        metrics={**describe_rows(rows, held_out, method), **calibration.metrics},
+        configuration=configuration,
+        write_encoder=write_encoder,
+    )
 
 
 def calibrate(held_out: HeldOut | None, geometry: Geometry, max_rejected: float) -> Calibration:

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chatbot.inference.classifier import IntentClassifier
 from chatbot.inference.encoder import Encoder
 from chatbot.inference.text_classifier import side_by_side
 from chatbot.inference.weights import Progress
 from chatbot.training.trainers.calibration import MAX_IN_SCOPE_REJECTED
 from chatbot.training.trainers.fine_tuning import Recipe, TunedEncoder, fine_tune
-from chatbot.training.trainers.finishing import calibrate, describe_rows
+from chatbot.training.trainers.finishing import finish
 from chatbot.training.trainers.heads import LinearHead, fit_geometry, fit_head
 from chatbot.training.trainers.held_out import HeldOut, score_held_out
 from chatbot.training.trainers.rows import TrainingRows, assign_folds, collect_rows, name_rows
@@ -138,27 +137,19 @@ def train_full(
             everything,
             lambda message, done: report(f"Finishing on all rows: {message}", share + (1 - share) * (done or 0.0)),
         )
-    features = tuned.features(rows.texts, material.base)
-    calibration = calibrate(held_out, fit_geometry(features, rows.labels, seed), max_rejected)
-    head = tuned.head
-    report("Trained", 1.0)
-    return TrainedClassifier(
-        classifier=IntentClassifier(
-            intents=rows.intents,
-            weights=head.weights,
-            bias=head.bias,
-            geometry=calibration.geometry,
-            temperature=calibration.temperature,
-            out_of_scope=calibration.rule,
-            encoder_digest=encoder.digest,
-        ),
+    trained = finish(
         rows=rows,
-        features=features,
+        head=tuned.head,
+        features=tuned.features(rows.texts, material.base),
+        encoder_digest=encoder.digest,
         held_out=held_out,
-        metrics={**describe_rows(rows, held_out, _method(held_out, rows)), **calibration.metrics},
+        method=_method(held_out, rows),
+        max_rejected=max_rejected,
         configuration=_configuration(material, max_rejected),
         write_encoder=tuned.encoder.save,
     )
+    report("Trained", 1.0)
+    return trained
 
 
 def tune(material: Material, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
