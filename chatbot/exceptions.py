@@ -8,6 +8,7 @@
     │   ├── EngineBusy       the engine's waiting line is full; worth another try
     │   └── PromptTooLong    the prompt leaves no room for an answer in the model's context
     ├── ClassifierError      a classifier could not be trained, or a message not be classified
+    ├── RunStopped           a training run was cancelled, or somebody else has it
     ├── ReleaseError         a release can't be registered, promoted or rolled back
     ├── ImportFailed         a file given by an operator can't be read; nothing was changed
     ├── ExportFailed         a file asked for by an operator can't be written; what there was is kept
@@ -48,6 +49,7 @@ __all__ = [
     "RateLimited",
     "Refused",
     "ReleaseError",
+    "RunStopped",
     "StartupError",
 ]
 
@@ -87,6 +89,10 @@ class PromptTooLong(EngineError):
 
 class ClassifierError(FrontdeskError):
     """A classifier could not be trained, or a message not be classified."""
+
+
+class RunStopped(FrontdeskError):
+    """A training run was cancelled, or another worker has it by now; what was computed so far is dropped."""
 
 
 class ReleaseError(FrontdeskError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -39,21 +40,33 @@ def sweep_once() -> Swept:
     return Swept(requeued, nudged)
 
 
-def sweep_forever(stopped: threading.Event) -> None:
-    """Sweep every few seconds until `stopped` is set. A database that does not answer costs a line, not the sweeper."""
+def sweep_forever(stopped: threading.Event, also: Sequence[Callable[[], object]] = ()) -> None:
+    """Sweep every few seconds until `stopped` is set; each round also calls `also`, the sweeps of the apps above.
+
+    A database that does not answer costs a line, not the sweeper.
+    """
     rounds = 0
     per_hour = max(1, int(3600 / settings.SWEEP_INTERVAL_S))
     while not stopped.is_set():
         close_old_connections()
-        try:
-            swept = sweep_once()
-            if swept.requeued or swept.nudged:
-                logger.info("swept: %d requeued, %d nudged", swept.requeued, swept.nudged)
-            if rounds % per_hour == 0:
-                services.delete_unused_conversations(older_than=UNUSED_CONVERSATION_AGE)
-        except DatabaseError as error:
-            logger.error("nothing was swept: the database does not answer (%s)", error)
-        except Exception:  # one turn that can't be swept must not keep the others from it
-            logger.exception("a round of the sweeper failed")
+        hourly = [_delete_unused] if rounds % per_hour == 0 else []
+        for sweep in (_sweep_turns, *hourly, *also):
+            try:
+                sweep()
+            except DatabaseError as error:
+                logger.error("nothing was swept: the database does not answer (%s)", error)
+                break
+            except Exception:  # what one sweep stumbles over must not keep the others from theirs
+                logger.exception("a round of the sweeper failed")
         rounds += 1
         stopped.wait(settings.SWEEP_INTERVAL_S)
+
+
+def _sweep_turns() -> None:
+    swept = sweep_once()
+    if swept.requeued or swept.nudged:
+        logger.info("swept: %d requeued, %d nudged", swept.requeued, swept.nudged)
+
+
+def _delete_unused() -> None:
+    services.delete_unused_conversations(older_than=UNUSED_CONVERSATION_AGE)

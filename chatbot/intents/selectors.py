@@ -32,6 +32,12 @@ def training_examples() -> list[tuple[str, str]]:
     return list(rows.values_list("text", "intent__slug"))
 
 
+def identified_examples() -> list[tuple[int, str, str]]:
+    """(id, text, intent slug) of what `training_examples` gives, in the same order."""
+    rows = Example.objects.filter(intent__is_active=True).order_by("id")
+    return list(rows.values_list("id", "text", "intent__slug"))
+
+
 def out_of_scope_examples() -> list[str]:
     """Texts that belong to no intent, in a stable order."""
     return list(Example.objects.filter(intent=None).order_by("id").values_list("text", flat=True))

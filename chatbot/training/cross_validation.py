@@ -55,7 +55,7 @@ class CrossValidation:
             **measure(held, rule, MAX_IN_SCOPE_REJECTED),
             "out_of_scope_score": rule.score,
             "intents": scores,
-            "confusions": _confusions(rows, held.labels, predicted),
+            "confusions": _confusions(rows, held, predicted),
             "merge": merge_suggestions(rows, held.labels, predicted),
             "split": split_suggestions(rows, held.labels, predicted, self.base[held.rows]),
             "mislabelled": likely_mislabelled(rows, held, probabilities),
@@ -123,12 +123,14 @@ def _judge_full(
     return join(pieces), material.base
 
 
-def _confusions(rows: TrainingRows, labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Every pair (should be, was given) that occurs, the most frequent first."""
-    wrong = labels != predicted
-    pairs, counts = np.unique(np.stack([labels[wrong], predicted[wrong]], axis=1), axis=0, return_counts=True)
-    found = [
-        {"intent": rows.intents[label], "given": rows.intents[given], "count": int(count)}
-        for (label, given), count in zip(pairs, counts, strict=True)
+def _confusions(rows: TrainingRows, held_out: HeldOut, predicted: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Every pair (should be, was given) that occurs with its rows, the most frequent first."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for row, label, given in zip(held_out.rows, held_out.labels, predicted, strict=True):
+        if label != given:
+            found.setdefault((int(label), int(given)), []).append(int(row))
+    pairs = [
+        {"intent": rows.intents[label], "given": rows.intents[given], "count": len(wrong), "rows": wrong}
+        for (label, given), wrong in found.items()
     ]
-    return sorted(found, key=lambda pair: (-pair["count"], pair["intent"], pair["given"]))
+    return sorted(pairs, key=lambda pair: (-pair["count"], pair["intent"], pair["given"]))

@@ -9,11 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from chatbot.conversations.sweeper import sweep_forever, sweep_once
+from chatbot.training.runs import sweep_runs
 
 
 class Command(BaseCommand):
     help = (
-        "Puts turns that lost their worker back in the queue and reminds workers of turns that wait. "
+        "Puts turns and training runs that lost their worker back in the queue, and reminds workers of what waits. "
         "Example: python manage.py sweep --once"
     )
 
@@ -22,10 +23,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         if once:
-            swept = sweep_once()
-            self.stdout.write(f"{swept.requeued} requeued, {swept.nudged} nudged")
+            swept, runs = sweep_once(), sweep_runs()
+            self.stdout.write(f"turns: {swept.requeued} requeued, {swept.nudged} nudged; training runs: {runs} nudged")
             return
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        sweep_forever(stopped)
+        sweep_forever(stopped, also=[sweep_runs])

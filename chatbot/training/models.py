@@ -1,0 +1,62 @@
+"""Long work on the training queue, with its progress and what came of it."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class TrainingRun(models.Model):
+    """One long piece of training work that a person asked for.
+
+    It is claimed by a worker under a lease, as turns are: while it is not terminal somebody works on it or will.
+    `result` holds figures and the ids and keys of examples, never their words: what is deleted from the catalogue is
+    gone here too.
+    """
+
+    class Kind(models.TextChoices):
+        CROSS_VALIDATION = "cross-validation", "Cross-validation of the catalogue"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    OPEN = (Status.QUEUED, Status.RUNNING)
+
+    kind = models.CharField(max_length=24, choices=Kind.choices)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    parameters = models.JSONField(default=dict)
+    dataset_digest = models.CharField(max_length=64, blank=True)
+    message = models.CharField(max_length=200, blank=True)
+    share = models.FloatField(null=True, blank=True, help_text="How much is done, 0 to 1; empty where nobody can say.")
+    result = models.JSONField(default=dict, blank=True)
+    error = models.CharField(max_length=400, blank=True)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    nudged_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind"],
+                condition=models.Q(status__in=["queued", "running"]),
+                name="one_open_training_run_of_a_kind",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk} ({self.status})"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.status in self.OPEN

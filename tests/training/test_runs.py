@@ -1,0 +1,348 @@
+"""Training runs: whatever workers, brokers and operators do, each one ends once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import OperationalError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from chatbot.exceptions import ClassifierError, Conflict, RunStopped
+from chatbot.inference.weights import Progress
+from chatbot.training import execution, runs
+from chatbot.training.execution import execute
+from chatbot.training.models import TrainingRun
+from chatbot.training.runs import RunLease, cancel_run, claim_run, request_run, sweep_runs
+from chatbot.training.tasks import execute_run
+from tests.training.nudges import Broker
+
+# Heartbeats are written by a thread with a connection of its own, which sees only what is committed.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+KIND = TrainingRun.Kind.CROSS_VALIDATION
+PARAMETERS = {"preset": "fast", "folds": 5, "seed": 0}
+Status = TrainingRun.Status
+
+
+@pytest.fixture(autouse=True)
+def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    broker = Broker()
+    monkeypatch.setattr(runs, "current_app", broker)
+    return broker
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., dict[str, Any]]], None]:
+    """Puts something else in the place of a cross-validation."""
+
+    def put(what: Callable[..., dict[str, Any]]) -> None:
+        monkeypatch.setitem(execution.WORK, KIND, what)
+
+    return put
+
+
+def asked() -> TrainingRun:
+    return request_run(kind=KIND, parameters=PARAMETERS, requested_by=None)
+
+
+def claimed() -> TrainingRun:
+    run = claim_run(run_id=asked().pk)
+    assert run is not None
+    return run
+
+
+def lose_worker(run: TrainingRun) -> None:
+    """As the clock does to a worker that has stopped renewing."""
+    TrainingRun.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+
+# --- Asking ---------------------------------------------------------------------------------------
+
+
+def test_asking_stores_the_run_and_tells_a_worker(broker: Broker, django_user_model: type[User]) -> None:
+    operator = django_user_model.objects.create(username="robin")
+    run = request_run(kind=KIND, parameters=PARAMETERS, requested_by=operator)
+    assert (run.status, run.parameters, run.requested_by) == (Status.QUEUED, PARAMETERS, operator)
+    assert broker.told == [run.pk]
+
+
+def test_one_of_a_kind_is_open_at_a_time(broker: Broker) -> None:
+    run = claimed()
+    with pytest.raises(Conflict):
+        asked()
+    assert broker.told == [run.pk]
+    TrainingRun.objects.filter(pk=run.pk).update(status=Status.DONE)
+    assert asked().pk != run.pk
+
+
+def test_nobody_is_told_of_a_run_before_it_is_committed(broker: Broker) -> None:
+    with transaction.atomic():
+        run = asked()
+        assert broker.told == []
+    assert broker.told == [run.pk]
+
+
+# --- Claiming and ending --------------------------------------------------------------------------
+
+
+def test_of_two_workers_one_claims() -> None:
+    run = asked()
+    first = claim_run(run_id=run.pk)
+    assert first is not None
+    assert (first.status, first.attempt) == (Status.RUNNING, 1)
+    assert claim_run(run_id=run.pk) is None
+
+
+def test_done_keeps_what_was_found(work: Any) -> None:
+    def find(parameters: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        progress("Looking", 0.5)
+        return {"dataset_digest": "d" * 64, "result": {"folds": parameters["folds"]}}
+
+    work(find)
+    run = asked()
+    execute_run(run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.share, run.message, run.error) == (Status.DONE, 1.0, "", "")
+    assert run.result == {"folds": 5}
+    assert run.dataset_digest == "d" * 64
+    assert run.started_at is not None
+    assert run.finished_at is not None
+    assert run.lease_expires_at is None
+
+
+def test_running_the_task_twice_changes_nothing(work: Any) -> None:
+    claims = count()
+    work(lambda *_: {"result": {"claim": next(claims)}})
+    run = asked()
+    execute_run(run.pk)
+    execute_run(run.pk)
+    assert TrainingRun.objects.get(pk=run.pk).result == {"claim": 0}
+    assert next(claims) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ClassifierError("Nothing can be held out."), "Nothing can be held out."),
+        (MemoryError(), execution.OUT_OF_MEMORY),
+        (ZeroDivisionError("secret words of a customer"), execution.UNFORESEEN),
+    ],
+)
+def test_what_goes_wrong_is_a_sentence(work: Any, error: Exception, told: str) -> None:
+    def fail(*_: Any) -> dict[str, Any]:
+        raise error
+
+    work(fail)
+    run = asked()
+    execute(run_id=run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.error) == (Status.FAILED, told)
+    assert run.finished_at is not None
+    assert asked().status == Status.QUEUED
+
+
+# --- Heartbeats -------------------------------------------------------------------------------------
+
+
+class Heart:
+    """Tells when a lease has beaten, so that a test waits for that and not for a time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._beats = threading.Semaphore(0)
+        beat = RunLease._beat
+
+        def counted(lease: RunLease) -> None:
+            beat(lease)
+            self._beats.release()
+
+        monkeypatch.setattr(RunLease, "_beat", counted)
+        monkeypatch.setattr(runs, "HEARTBEAT_S", 0.01)
+
+    def beats(self, times: int = 1) -> None:
+        """Waits for the beats after what the test did last; one may have been under way meanwhile."""
+        while self._beats.acquire(blocking=False):
+            pass
+        for _ in range(times + 1):
+            assert self._beats.acquire(timeout=20)
+
+
+def lease_thread(run: TrainingRun) -> threading.Thread:
+    """The thread that keeps the run alive, while it does."""
+    return next(thread for thread in threading.enumerate() if thread.name == f"training run {run.pk}")
+
+
+@pytest.fixture
+def heart(monkeypatch: pytest.MonkeyPatch) -> Heart:
+    return Heart(monkeypatch)
+
+
+def test_heartbeats_renew_the_lease_and_write_the_progress(heart: Heart) -> None:
+    run = claimed()
+    with RunLease(run) as lease:
+        lease.progress("Fold 1 of 5", 0.2)
+        lease.progress("Still fold 1", None)
+        lose_worker(run)
+        heart.beats()
+        run.refresh_from_db()
+        assert (run.message, run.share) == ("Still fold 1", 0.2)
+        assert run.lease_expires_at is not None
+        assert run.lease_expires_at > timezone.now()
+    assert sweep_runs() == 0
+
+
+def test_a_cancelled_run_ends_with_a_heartbeat_and_the_work_stops(heart: Heart, work: Any) -> None:
+    reached: list[str] = []
+
+    def work_on(_: Any, progress: Progress) -> dict[str, Any]:
+        progress("Beginning", 0.1)
+        heart.beats()
+        keeping = lease_thread(run)
+        cancel_run(run_id=run.pk)
+        # The beat that learns of it is the last.
+        keeping.join(timeout=20)
+        reached.append(TrainingRun.objects.get(pk=run.pk).status)
+        progress("Going on", 0.5)
+        reached.append("further")
+        return {"result": {"never": "stored"}}
+
+    work(work_on)
+    run = asked()
+    execute(run_id=run.pk)
+    run.refresh_from_db()
+    assert reached == [Status.CANCELLED]
+    assert (run.status, run.result) == (Status.CANCELLED, {})
+
+
+def test_a_worker_that_lost_its_lease_stops_and_writes_nothing(heart: Heart) -> None:
+    run = claimed()
+    with RunLease(run) as lease:
+        keeping = lease_thread(run)
+        TrainingRun.objects.filter(pk=run.pk).update(status=Status.QUEUED)
+        second = claim_run(run_id=run.pk)
+        assert second is not None
+        keeping.join(timeout=20)
+        with pytest.raises(RunStopped):
+            lease.progress("Going on", 0.5)
+        assert not lease.end(Status.DONE, result={"of": "the first"})
+    run.refresh_from_db()
+    assert (run.status, run.attempt, run.result, run.message) == (Status.RUNNING, 2, {}, "Starting")
+
+
+def test_a_database_that_is_away_for_a_moment_costs_no_run(heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = claimed()
+    update = QuerySet.update
+    refusals = iter(range(3))
+
+    def refuse(self: QuerySet[Any], **values: Any) -> int:
+        if threading.current_thread() is not threading.main_thread() and next(refusals, None) is not None:
+            raise OperationalError("the server closed the connection")
+        return update(self, **values)
+
+    monkeypatch.setattr(QuerySet, "update", refuse)
+    with RunLease(run) as lease:
+        lease.progress("Going on", 0.7)
+        heart.beats(4)
+        lease.progress("And on", 0.8)
+    assert next(refusals, None) is None
+    run.refresh_from_db()
+    assert (run.status, run.share) == (Status.RUNNING, 0.7)
+
+
+# --- Cancelling -------------------------------------------------------------------------------------
+
+
+def test_a_waiting_run_is_cancelled_at_once() -> None:
+    run = asked()
+    cancel_run(run_id=run.pk)
+    run.refresh_from_db()
+    assert run.status == Status.CANCELLED
+    assert run.finished_at is not None
+    assert claim_run(run_id=run.pk) is None
+
+
+def test_a_run_that_has_ended_is_not_cancelled() -> None:
+    run = claimed()
+    TrainingRun.objects.filter(pk=run.pk).update(status=Status.DONE)
+    cancel_run(run_id=run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.cancel_requested) == (Status.DONE, False)
+
+
+# --- The sweeper ------------------------------------------------------------------------------------
+
+
+def test_a_run_that_lost_its_worker_is_taken_up_by_another(broker: Broker) -> None:
+    run = claimed()
+    TrainingRun.objects.filter(pk=run.pk).update(share=0.8)
+    assert sweep_runs() == 0
+    lose_worker(run)
+    assert sweep_runs() == 1
+    run.refresh_from_db()
+    assert (run.status, run.share, run.message) == (Status.QUEUED, None, runs.WAITS_AGAIN)
+    assert broker.told == [run.pk, run.pk]
+    second = claim_run(run_id=run.pk)
+    assert second is not None
+    assert second.attempt == 2
+
+
+def test_a_run_that_keeps_losing_its_workers_fails() -> None:
+    run = asked()
+    for attempt in range(1, runs.MAX_ATTEMPTS + 1):
+        taken = claim_run(run_id=run.pk)
+        assert taken is not None
+        assert taken.attempt == attempt
+        lose_worker(run)
+        sweep_runs()
+    run.refresh_from_db()
+    assert (run.status, run.error) == (Status.FAILED, runs.LOST)
+
+
+def test_a_lost_run_that_was_to_be_cancelled_is_not_begun_anew() -> None:
+    run = claimed()
+    cancel_run(run_id=run.pk)
+    run.refresh_from_db()
+    assert run.status == Status.RUNNING
+    lose_worker(run)
+    assert sweep_runs() == 0
+    run.refresh_from_db()
+    assert run.status == Status.CANCELLED
+
+
+def test_a_wish_to_cancel_that_met_a_requeue_is_heeded() -> None:
+    run = asked()
+    TrainingRun.objects.filter(pk=run.pk).update(cancel_requested=True)
+    assert claim_run(run_id=run.pk) is None
+    sweep_runs()
+    run.refresh_from_db()
+    assert run.status == Status.CANCELLED
+
+
+def test_workers_are_told_again_of_what_waits_but_not_all_the_time(broker: Broker) -> None:
+    broker.is_down = True
+    run = asked()
+    assert broker.told == []
+    broker.is_down = False
+    assert sweep_runs() == 0
+    TrainingRun.objects.filter(pk=run.pk).update(nudged_at=timezone.now() - runs.NUDGE_AGAIN_AFTER)
+    broker.is_down = True
+    assert sweep_runs() == 0
+    broker.is_down = False
+    assert sweep_runs() == 1
+    assert sweep_runs() == 0
+    assert broker.told == [run.pk]
+
+
+def test_the_command_sweeps_turns_and_runs(broker: Broker, capsys: pytest.CaptureFixture[str]) -> None:
+    run = claimed()
+    lose_worker(run)
+    call_command("sweep", once=True)
+    assert "training runs: 1 nudged" in capsys.readouterr().out
+    assert broker.told == [run.pk, run.pk]
