@@ -112,7 +112,7 @@ def test_there_are_no_catch_all_modules() -> None:
     assert not names & {"utils", "util", "helpers", "helper", "common", "core", "misc"}
 
 
-@pytest.mark.parametrize("process", ["chatbot.asgi", "chatbot.conversations.sweeper"])
+@pytest.mark.parametrize("process", ["chatbot.asgi", "chatbot.operations.management.commands.sweep"])
 def test_only_workers_load_model_libraries(process: str) -> None:
     """In a process of its own: what this one has loaded for other tests must not hide anything."""
     code = (
@@ -122,7 +122,8 @@ def test_only_workers_load_model_libraries(process: str) -> None:
         f"import {process}\n"
         "from django.urls import get_resolver\n"
         "get_resolver().url_patterns\n"
-        "import chatbot.conversations.tasks, chatbot.knowledge.tasks\n"
+        "import chatbot.conversations.tasks, chatbot.knowledge.tasks, chatbot.training.tasks\n"
+        "import chatbot.dashboard.urls\n"
         f"print([name for name in {MODEL_LIBRARIES} if name in sys.modules])\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from chatbot.dashboard import views
+from chatbot.dashboard.views import catalogue_check
+from chatbot.dashboard.views.overview import overview
 
 app_name = "dashboard"
-urlpatterns = [path("", views.overview, name="overview")]
+urlpatterns = [
+    path("", overview, name="overview"),
+    path("catalogue-check/", catalogue_check.catalogue_check, name="catalogue-check"),
+    path("catalogue-check/<int:pk>/", catalogue_check.run_page, name="catalogue-check-run"),
+    path("catalogue-check/<int:pk>/progress/", catalogue_check.run_progress, name="catalogue-check-progress"),
+    path("catalogue-check/<int:pk>/cancel/", catalogue_check.cancel, name="catalogue-check-cancel"),
+    path(
+        "catalogue-check/<int:pk>/confused/<str:intent>/<str:given>/",
+        catalogue_check.confused_examples,
+        name="catalogue-check-confused",
+    ),
+]

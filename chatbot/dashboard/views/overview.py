@@ -1,4 +1,4 @@
-"""The operators' pages. No logic of their own: they show what selectors say."""
+"""The overview."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from chatbot.dashboard.selectors import catalogue_facts, conversation_facts, served_releases
-from chatbot.intents.shop import load_shop
 from chatbot.releases.models import Promotion
 
 PROMOTIONS_SHOWN = 10
@@ -20,7 +19,6 @@ def overview(request: HttpRequest) -> HttpResponse:
     """What is served, who promoted it, and how much there is of everything."""
     promotions = Promotion.objects.select_related("release", "previous", "promoted_by")[:PROMOTIONS_SHOWN]
     context = {
-        "shop": load_shop(),
         "releases": served_releases(),
         "promotions": promotions,
         "conversation_facts": conversation_facts(),

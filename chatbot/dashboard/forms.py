@@ -1,0 +1,47 @@
+"""What operators fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+
+from chatbot.dashboard.wording import roughly
+from chatbot.training.cross_validation import FEWEST_FOLDS, MOST_FOLDS
+
+_PRESETS = {
+    "fast": "Fast: finds most of what there is to mend, in seconds.",
+    "full": "Full: tunes the encoder too, once for each part. It takes minutes, or hours for thousands of examples.",
+}
+
+
+class CatalogueCheckForm(forms.Form):
+    """How to check. `durations` say how long the last check by each preset took, where there was one."""
+
+    preset = forms.ChoiceField(widget=forms.RadioSelect, initial="fast", label="How thoroughly")
+    folds = forms.IntegerField(
+        min_value=FEWEST_FOLDS,
+        max_value=MOST_FOLDS,
+        initial=5,
+        label="Parts",
+        help_text="Each part of the examples is judged by a classifier trained on the others. 5 is usual.",
+    )
+    seed = forms.IntegerField(
+        min_value=0,
+        max_value=2**31 - 1,
+        initial=0,
+        label="Seed",
+        help_text="Another number deals the examples differently. The same number gives the same report again.",
+    )
+
+    def __init__(self, *args: Any, durations: Mapping[str, timedelta | None], **options: Any) -> None:
+        super().__init__(*args, **options)
+        preset = self.fields["preset"]
+        assert isinstance(preset, forms.ChoiceField)
+        preset.choices = [(name, f"{what}{_last(durations.get(name))}") for name, what in _PRESETS.items()]
+
+
+def _last(duration: timedelta | None) -> str:
+    return f" The last one took {roughly(duration)}." if duration else ""
