@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from .chat_page import QUESTION, ChatPage
 from .stack import CHECKOUT, Stack
+from .staff import sign_in
 
 IMAGES = CHECKOUT / "docs" / "images"
 DESKTOP = {"width": 1280, "height": 800}
@@ -37,10 +38,7 @@ def take_all(browser: Browser, stack: Stack, images: Path) -> None:
         chat.page.context.close()
 
     staff = _open_page(browser, DESKTOP, "light")
-    staff.goto(f"{stack.url}/admin/")
-    staff.locator("#id_username").fill("admin")
-    staff.locator("#id_password").fill(stack.passwords["admin"])
-    staff.locator("input[type=submit], button[type=submit]").first.click()
+    sign_in(staff, stack, "admin")
     staff.goto(f"{stack.url}/admin/conversations/conversation/")
     staff.screenshot(path=images / "admin-conversations.png")
     staff.goto(f"{stack.url}/admin/conversations/conversation/?q=cancel+my+order&is_demo__exact=0")
@@ -49,6 +47,10 @@ def take_all(browser: Browser, stack: Stack, images: Path) -> None:
     staff.screenshot(path=images / "admin-transcript.png", full_page=True)
     staff.goto(f"{stack.url}/dashboard/")
     staff.screenshot(path=images / "dashboard.png")
+    staff.goto(f"{stack.url}/dashboard/catalogue-check/")
+    staff.get_by_role("button", name="Start the check").click()
+    staff.locator("#suspects").wait_for()
+    staff.screenshot(path=images / "catalogue-check.png")
     staff.goto(f"{stack.url}/help/")
     staff.screenshot(path=images / "help.png")
     staff.context.close()
