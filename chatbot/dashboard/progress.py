@@ -31,7 +31,8 @@ class RunProgress:
 
 def progress_of(run: TrainingRun) -> RunProgress:
     """The run at this moment."""
-    return RunProgress(run.is_open, _message(run), run.share, _note(run))
+    # A bar that stands at its beginning looks stuck; one that moves to and fro says that something goes on.
+    return RunProgress(run.is_open, _message(run), run.share or None, _note(run))
 
 
 def _message(run: TrainingRun) -> str:

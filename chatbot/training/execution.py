@@ -31,6 +31,7 @@ def execute(*, run_id: int) -> None:
     with RunLease(run) as lease:
         try:
             kept = WORK[run.kind](run.parameters, lease.progress)
+            lease.end(Status.DONE, share=1.0, **kept)
         except RunStopped as stop:
             logger.info("%s", stop)
         except FrontdeskError as error:
@@ -42,5 +43,3 @@ def execute(*, run_id: int) -> None:
         except Exception:
             logger.exception("%s", run)
             lease.end(Status.FAILED, error=UNFORESEEN)
-        else:
-            lease.end(Status.DONE, share=1.0, **kept)

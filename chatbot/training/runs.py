@@ -15,10 +15,17 @@ from typing import Any, Self
 from celery import current_app
 from django.contrib.auth.models import User
 from django.db import Error as DatabaseError
-from django.db import IntegrityError, close_old_connections, connection, transaction
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
-from kombu.exceptions import OperationalError
+from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from chatbot.exceptions import Conflict, RunStopped
@@ -67,7 +74,7 @@ def nudge_worker(run_id: int) -> bool:
     """Tell the training worker to look at the run. False where the broker does not take it; the sweeper tries again."""
     try:
         current_app.send_task(RUN_TASK, args=[run_id], expires=NUDGE_AGAIN_AFTER.total_seconds())
-    except (OperationalError, RedisError, OSError) as error:
+    except (BrokerError, RedisError, OSError) as error:
         logger.warning("no worker was told of training run %s: the broker does not answer (%s)", run_id, error)
         return False
     return True
@@ -152,17 +159,19 @@ class RunLease:
             raise RunStopped(f"{self._name} was stopped")
 
     def end(self, status: str, *, error: str = "", **values: Any) -> bool:
-        """End the run as `status`. Returns False where it has ended or another worker has it; nothing is written."""
-        return bool(
-            self._mine.update(
-                status=status,
-                error=error[:400],
-                message="",
-                finished_at=timezone.now(),
-                lease_expires_at=None,
-                **values,
-            )
-        )
+        """End the run as `status`. Returns False where it has ended or another worker has it; nothing is written.
+
+        What took an hour to find out is not lost to a database that is away for a moment: this waits for it.
+        """
+        values |= {"status": status, "error": error[:400], "message": "", "lease_expires_at": None}
+        while not self._stopped.is_set():
+            try:
+                return bool(self._mine.update(finished_at=timezone.now(), **values))
+            except (OperationalError, InterfaceError) as fault:
+                logger.warning("%s could not be ended: the database does not answer (%s)", self._name, fault)
+                connection.close()
+                self._stopped.wait(HEARTBEAT_S)
+        return False
 
     def _keep(self) -> None:
         try:

@@ -217,8 +217,11 @@ def test_a_running_check_shows_how_far_it_is(operator: Client) -> None:
     }
 
 
-def test_a_bar_without_a_share_has_no_value(operator: Client) -> None:
-    assert '<progress max="1" aria-' in read(operator, address(made(message="Loading the encoder")))
+@pytest.mark.parametrize("share", [None, 0.0])
+def test_a_bar_moves_to_and_fro_until_there_is_a_share(operator: Client, share: float | None) -> None:
+    run = made(message="Loading the encoder", share=share)
+    assert '<progress max="1" aria-' in read(operator, address(run))
+    assert operator.get(address(run, "progress/")).json()["share"] is None
 
 
 def test_a_check_that_nobody_takes_says_so_after_a_while(operator: Client) -> None:

@@ -64,6 +64,7 @@ def test_an_operator_starts_a_check_sees_it_run_and_reads_the_report(operator: P
     start_check(operator)
     assert serious_violations(operator) == []
     expect_to_run(operator)
+    expect(operator.get_by_role("status")).to_contain_text("percent done")
     # The page comes to its report by itself.
     expect(operator.get_by_role("heading", name=REPORT)).to_be_visible()
     expect(operator.get_by_role("definition").first).to_contain_text(re.compile(r"^9\d\.\d%$"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import OperationalError, transaction
+from django.db import DataError, OperationalError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -236,24 +236,63 @@ def test_a_worker_that_lost_its_lease_stops_and_writes_nothing(heart: Heart) -> 
     assert (run.status, run.attempt, run.result, run.message) == (Status.RUNNING, 2, {}, "Starting")
 
 
-def test_a_database_that_is_away_for_a_moment_costs_no_run(heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = claimed()
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Iterator[int]]:
+    """Has the database refuse the next writes of the heartbeat or of the work. Gives the refusals that are left."""
     update = QuerySet.update
-    refusals = iter(range(3))
 
-    def refuse(self: QuerySet[Any], **values: Any) -> int:
-        if threading.current_thread() is not threading.main_thread() and next(refusals, None) is not None:
-            raise OperationalError("the server closed the connection")
-        return update(self, **values)
+    def make(times: int, error: Exception, *, of_heartbeat: bool) -> Iterator[int]:
+        left = iter(range(times))
 
-    monkeypatch.setattr(QuerySet, "update", refuse)
+        def refused(self: QuerySet[Any], **values: Any) -> int:
+            is_heartbeat = threading.current_thread() is not threading.main_thread()
+            if is_heartbeat == of_heartbeat and next(left, None) is not None:
+                raise error
+            return update(self, **values)
+
+        monkeypatch.setattr(QuerySet, "update", refused)
+        return left
+
+    return make
+
+
+def test_a_heartbeat_that_finds_no_database_costs_no_run(heart: Heart, refuse: Any) -> None:
+    run = claimed()
+    left = refuse(3, OperationalError("the server closed the connection"), of_heartbeat=True)
     with RunLease(run) as lease:
         lease.progress("Going on", 0.7)
         heart.beats(4)
         lease.progress("And on", 0.8)
-    assert next(refusals, None) is None
+    assert next(left, None) is None
     run.refresh_from_db()
     assert (run.status, run.share) == (Status.RUNNING, 0.7)
+
+
+def test_what_was_found_is_not_lost_to_a_database_that_is_away(heart: Heart, work: Any, refuse: Any) -> None:
+    refusals = []
+
+    def find(*_: Any) -> dict[str, Any]:
+        refusals.append(refuse(3, OperationalError("terminating connection"), of_heartbeat=False))
+        return {"result": {"found": "after an hour"}}
+
+    work(find)
+    run = asked()
+    execute(run_id=run.pk)
+    assert next(refusals[0], None) is None
+    run.refresh_from_db()
+    assert (run.status, run.attempt, run.result) == (Status.DONE, 1, {"found": "after an hour"})
+
+
+def test_a_result_that_the_database_cannot_hold_is_a_failure(work: Any, refuse: Any) -> None:
+    def find(*_: Any) -> dict[str, Any]:
+        refuse(1, DataError("unsupported Unicode escape sequence"), of_heartbeat=False)
+        return {"result": {}}
+
+    work(find)
+    run = asked()
+    execute(run_id=run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.error) == (Status.FAILED, execution.UNFORESEEN)
 
 
 # --- Cancelling -------------------------------------------------------------------------------------
