@@ -243,6 +243,14 @@ def test_cancelling_says_that_it_is_stopping_and_offers_it_once(operator: Client
     assert "The check was cancelled" in read(operator, address(run))
 
 
+def test_who_may_only_read_is_not_sent_to_start_another(sign_in: SignIn) -> None:
+    client = sign_in("support")
+    for status in (Status.FAILED, Status.CANCELLED):
+        page = main_of(read(client, address(made(status, finished_at=timezone.now()))))
+        assert "tart another</a>" not in page
+        assert "tart another check</a>" not in page
+
+
 def test_a_failure_is_shown_with_what_to_do_next(operator: Client) -> None:
     run = made(Status.FAILED, error="All 3 are of <b>refund</b>.", finished_at=timezone.now())
     page = main_of(read(operator, address(run)))
