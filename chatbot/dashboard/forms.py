@@ -37,7 +37,7 @@ class CatalogueCheckForm(forms.Form):
     )
 
     def __init__(self, *args: Any, durations: Mapping[str, timedelta | None], **options: Any) -> None:
-        super().__init__(*args, label_suffix="", **options)
+        super().__init__(*args, **{"label_suffix": "", **options})
         preset = self.fields["preset"]
         assert isinstance(preset, forms.ChoiceField)
         preset.choices = [(name, f"{what}{_last(durations.get(name))}") for name, what in _PRESETS.items()]

@@ -1,4 +1,6 @@
-"""A linear intent head over unit-length features, with calibrated confidence and an out-of-scope decision.
+"""An intent head over unit-length features, with calibrated confidence and an out-of-scope decision.
+
+The head is linear; where `vote` is given, near training examples vote beside it (`neighbours`).
 
 Pure numpy: a prediction costs microseconds once the text is embedded. Stored as safetensors and JSON, never pickle.
 """
@@ -14,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatbot.exceptions import ClassifierError, InvalidArtifact
+from chatbot.inference.neighbours import NeighbourVote
 from chatbot.inference.out_of_scope import Geometry, OutOfScopeRule, ScorePart, softmax, strangeness
 from chatbot.inference.predictions import Prediction, RankedIntent
 
 WEIGHTS_FILE = "classifier.safetensors"
 DESCRIPTION_FILE = "classifier.json"
 # Raised when the meaning of a file changes, so that old code refuses new files instead of misreading them.
-FORMAT = 2
+FORMAT = 3
+_VOTERS, _VOTER_COUNTS = "voters", "voter_counts"
 _REMEDY = "python manage.py train_classifier --promote"
 
 
@@ -28,7 +32,7 @@ _REMEDY = "python manage.py train_classifier --promote"
 class IntentClassifier:
     """The head: `weights` are [intents, dimension], `bias` is [intents], both float32.
 
-    Features are the embeddings of the encoder, or of two encoders side by side (`text_classifier`).
+    Features are the embeddings of the base encoder, or of one that was tuned from it (`text_classifier`).
     """
 
     intents: tuple[str, ...]
@@ -38,8 +42,9 @@ class IntentClassifier:
     temperature: float
     out_of_scope: OutOfScopeRule
     encoder_digest: str
-    # Empty where the head reads the base encoder alone.
+    # Empty where the head reads the base encoder.
     tuned_digest: str = ""
+    vote: NeighbourVote | None = None
 
     def __post_init__(self) -> None:
         count = len(self.intents)
@@ -54,6 +59,10 @@ class IntentClassifier:
             raise ValueError("the geometry does not fit the weights")
         if not all(np.isfinite(array).all() for array in (self.weights, self.bias, *tensors.values())):
             raise ValueError("weights that are not finite")
+        if self.vote is not None and (
+            self.vote.counts.shape != (count,) or self.vote.examples.shape[1:] != self.weights.shape[1:]
+        ):
+            raise ValueError("the voting examples do not fit the weights")
         for part in self.out_of_scope.parts:
             if not self.geometry.has(part.name):
                 raise ValueError(f"the geometry lacks what the score {part.name} needs")
@@ -72,7 +81,8 @@ class IntentClassifier:
                 f"The classifier reads features of length {self.dimension}, not an array of shape "
                 f"{features.shape}; it was trained with another encoder."
             )
-        return (features @ self.weights.T + self.bias).astype(np.float64)
+        linear: NDArray[np.float64] = (features @ self.weights.T + self.bias).astype(np.float64)
+        return linear if self.vote is None else linear + self.vote.logits(features)
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape [n, intents]; rows sum to 1."""
@@ -108,6 +118,8 @@ class IntentClassifier:
 
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {"weights": self.weights, "bias": self.bias, **self.geometry.tensors()}
+        if self.vote is not None:
+            tensors |= {_VOTERS: self.vote.examples, _VOTER_COUNTS: self.vote.counts.astype(np.float32)}
         save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, directory / WEIGHTS_FILE)
         description = {
             "format": FORMAT,
@@ -116,6 +128,7 @@ class IntentClassifier:
             "out_of_scope": asdict(self.out_of_scope),
             "encoder_digest": self.encoder_digest,
             "tuned_digest": self.tuned_digest,
+            "vote": self.vote.weight if self.vote else None,
         }
         (directory / DESCRIPTION_FILE).write_text(
             json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -131,6 +144,7 @@ class IntentClassifier:
                 intents=tuple(str(intent) for intent in description["intents"]),
                 weights=tensors.pop("weights"),
                 bias=tensors.pop("bias"),
+                vote=_pop_vote(tensors, description["vote"]),
                 geometry=Geometry(**tensors),
                 temperature=float(description["temperature"]),
                 out_of_scope=_read_rule(description["out_of_scope"]),
@@ -161,6 +175,12 @@ def _read_description(path: Path) -> dict[str, Any]:
 def _read_rule(described: dict[str, Any]) -> OutOfScopeRule:
     parts = tuple(ScorePart(part["name"], float(part["mean"]), float(part["deviation"])) for part in described["parts"])
     return OutOfScopeRule(parts, float(described["threshold"]))
+
+
+def _pop_vote(tensors: dict[str, NDArray[np.float32]], weight: float | None) -> NeighbourVote | None:
+    if weight is None:
+        return None
+    return NeighbourVote(tensors.pop(_VOTERS), tensors.pop(_VOTER_COUNTS).astype(np.int64), float(weight))
 
 
 def _read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:

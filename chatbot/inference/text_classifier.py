@@ -1,7 +1,7 @@
-"""From a text to its prediction: an intent head, and the encoders that it reads.
+"""From a text to its prediction: an intent head, and the encoder that it reads.
 
-The head reads the base encoder's embedding or, where training tuned an encoder of the release's own, both embeddings
-side by side. The base embedding is handed on, because retrieval needs it too.
+The head reads the base encoder or, where training tuned one, the release's own. Where the base encoder was asked, its
+embedding is handed on, because retrieval needs it too.
 """
 
 from __future__ import annotations
@@ -38,22 +38,25 @@ class SentenceEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """A text's prediction, and its embedding by the base encoder: float32, [dimension], unit length."""
+    """A text's prediction, and its embedding by the base encoder where that was computed on the way.
+
+    The embedding is float32, [dimension], of unit length; None where the head reads an encoder of its own.
+    """
 
     prediction: Prediction
-    embedding: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None
 
 
 class TextClassifier:
-    """A head with its encoders. Safe to use from several threads."""
+    """A head with its encoder. Safe to use from several threads."""
 
     def __init__(self, head: IntentClassifier, base: SentenceEncoder, tuned: SentenceEncoder | None = None) -> None:
         """Raises ClassifierError where the head was trained with other encoders than these."""
         if head.encoder_digest != base.digest or head.tuned_digest != (tuned.digest if tuned else ""):
             raise ClassifierError("The intent head was trained with other encoders than the ones given.")
         self.head = head
-        self.base = base
         self.tuned = tuned
+        self._encoder = tuned or base
         self._together = Batcher(self.classify)
 
     @property
@@ -65,9 +68,12 @@ class TextClassifier:
         """A classification for each text, in the given order."""
         if not texts:
             return []
-        embeddings = self.base.encode(texts)
-        predictions = self.head.predict(self._beside_tuned(embeddings, texts))
-        return [Classification(prediction, row) for prediction, row in zip(predictions, embeddings, strict=True)]
+        features = self.features(texts)
+        predictions = self.head.predict(features)
+        return [
+            Classification(prediction, row if self.tuned is None else None)
+            for prediction, row in zip(predictions, features, strict=True)
+        ]
 
     def classify_one(self, text: str) -> Classification:
         """The text's classification, computed in one pass with those that other threads ask for meanwhile."""
@@ -79,20 +85,11 @@ class TextClassifier:
 
     def features(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """What the head reads: float32, shape [len(texts), head.dimension], rows of unit length."""
-        return self._beside_tuned(self.base.encode(texts), texts)
-
-    def _beside_tuned(self, embeddings: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
-        return embeddings if self.tuned is None else side_by_side(self.tuned.encode(texts), embeddings)
-
-
-def side_by_side(tuned: NDArray[np.float32], base: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Two encoders' unit-length rows as one of unit length; its cosines are the mean of theirs."""
-    joined: NDArray[np.float32] = np.concatenate([tuned, base], axis=1) * np.float32(0.5**0.5)
-    return joined
+        return self._encoder.encode(texts)
 
 
 def load_text_classifier(directory: Path, base: Encoder, exports: Path) -> TextClassifier:
-    """The head in `directory` with its encoders; its own encoder, if it has one, is exported into `exports` first.
+    """The head in `directory` with its encoder; its own encoder, if it has one, is exported into `exports` first.
 
     Raises InvalidArtifact, ModelFilesError; ClassifierError where the head was trained with another base encoder.
     """

@@ -115,11 +115,11 @@ def _judge_full(
         def stage(message: str, share: float | None, number: int = number) -> None:
             report(f"Fold {number + 1} of {count}: {message}", (number + (share or 0.0)) / count)
 
-        tuned = tune(material, kept, stage)
+        assembled = tune(material, kept, stage).assembled(material, kept)
         # Each out-of-scope text is scored by one of the folds' classifiers, as in `fast`.
         dealt = np.arange(len(rows.out_of_scope), dtype=np.int64) % count
         part = np.full(len(held), number, dtype=np.int64)
-        pieces.append(hold_out(material, tuned, kept, held, part, np.where(dealt == number, number, -1)))
+        pieces.append(hold_out(material, assembled, kept, held, part, np.where(dealt == number, number, -1)))
     return join(pieces), material.base
 
 

@@ -92,9 +92,7 @@ def sweep_runs() -> int:
     failed = lost.filter(attempt__gte=MAX_ATTEMPTS).update(
         status=Status.FAILED, error=LOST, message="", finished_at=now, lease_expires_at=None
     )
-    requeued = lost.filter(cancel_requested=False).update(
-        status=Status.QUEUED, message=WAITS_AGAIN, share=None, nudged_at=None, lease_expires_at=None
-    )
+    requeued = lost.update(status=Status.QUEUED, message=WAITS_AGAIN, share=None, nudged_at=None, lease_expires_at=None)
     if failed or requeued:
         logger.warning("training runs that lost their worker: %d wait again, %d failed for good", requeued, failed)
     overdue = waiting.filter(Q(nudged_at=None) | Q(nudged_at__lt=now - NUDGE_AGAIN_AFTER))

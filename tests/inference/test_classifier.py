@@ -17,6 +17,7 @@ from chatbot.inference.classifier import (
     WEIGHTS_FILE,
     IntentClassifier,
 )
+from chatbot.inference.neighbours import NeighbourVote
 from chatbot.inference.out_of_scope import Geometry, OutOfScopeRule, ScorePart, softmax
 
 
@@ -74,6 +75,35 @@ def test_what_is_saved_is_what_is_loaded(classifier: IntentClassifier, tmp_path:
     embeddings = np.random.default_rng(0).standard_normal((5, 2)).astype(np.float32)
     assert loaded.predict(embeddings) == classifier.predict(embeddings)
     assert loaded.encoder_digest == classifier.encoder_digest
+
+
+@pytest.fixture
+def voting(classifier: IntentClassifier) -> IntentClassifier:
+    examples = np.array([[1, 0], [0.6, 0.8], [0, 1], [-1, 0]], dtype=np.float32)
+    return replace(classifier, vote=NeighbourVote(examples, np.array([1, 2, 1]), 2.0))
+
+
+def test_near_examples_vote_and_are_saved_with_the_head(
+    classifier: IntentClassifier, voting: IntentClassifier, tmp_path: Path
+) -> None:
+    embedding = np.array([[0.8, 0.6]], dtype=np.float32)
+    assert classifier.predict(embedding)[0].best.intent == "east"
+    assert voting.predict(embedding)[0].best.intent == "north"
+    voting.save(tmp_path)
+    loaded = IntentClassifier.load(tmp_path)
+    assert loaded.predict(embedding) == voting.predict(embedding)
+    np.testing.assert_array_equal(loaded.logits(embedding), voting.logits(embedding))
+
+
+def test_votes_that_do_not_fit_the_head_are_refused(voting: IntentClassifier, tmp_path: Path) -> None:
+    assert voting.vote is not None
+    with pytest.raises(ValueError, match="do not fit"):
+        replace(voting, vote=NeighbourVote(voting.vote.examples, np.array([2, 2]), 1.0))
+    voting.save(tmp_path)
+    path = tmp_path / DESCRIPTION_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"vote": -1}))
+    with pytest.raises(InvalidArtifact, match="not finite"):
+        IntentClassifier.load(tmp_path)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS_FILE, DESCRIPTION_FILE])

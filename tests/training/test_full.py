@@ -17,8 +17,8 @@ from chatbot.inference.text_classifier import TUNED_ENCODER, load_text_classifie
 from chatbot.training.evaluation import evaluate_classifier
 from chatbot.training.trainers.fast import train_fast
 from chatbot.training.trainers.fine_tuning import Recipe, TunedEncoder, fine_tune
-from chatbot.training.trainers.full import FEW_SHOT, MANY, Material, train_full
-from chatbot.training.trainers.heads import LinearHead
+from chatbot.training.trainers.full import FEW_SHOT, MANY, Material, train_full, tune
+from chatbot.training.trainers.heads import LinearHead, gather_vote
 from chatbot.training.trainers.rows import collect_rows
 from chatbot.training.trainers.trained import TrainedClassifier
 from tests.inference.tiny_encoder import WIDTH, make_tiny_encoder
@@ -80,10 +80,11 @@ def test_what_is_saved_is_served_as_it_was_trained(trained: TrainedClassifier, b
     assert served.tuned is not None
     assert served.head.tuned_digest == encoder_digest(tmp_path / "release" / TUNED_ENCODER) != base.digest
     texts = trained.rows.texts[:10]
-    np.testing.assert_allclose(served.features(texts), trained.features[:10], atol=2e-3)
+    # Where the processor serves in bfloat16, it rounds.
+    assert np.sum(served.features(texts) * trained.features[:10], axis=1).min() > 0.999
     assert evaluate_classifier(served, EXAMPLES)["accuracy"] > 0.95
     [classification] = served.classify(["order my parcel"])
-    np.testing.assert_allclose(classification.embedding, base.encode(["order my parcel"])[0])
+    assert classification.embedding is None
     assert not (tmp_path / "release" / TUNED_ENCODER / "openvino").exists()
 
 
@@ -162,6 +163,50 @@ def test_tuning_leaves_what_it_starts_from_as_it_is(base: Encoder) -> None:
     assert first.encode([]).shape == (0, WIDTH)
 
 
+def test_a_tuned_encoder_drawn_towards_its_base_lies_between_the_two(base: Encoder) -> None:
+    head = LinearHead(np.zeros((2, WIDTH), np.float32), np.zeros(2, np.float32))
+    tuned, _ = fine_tune(
+        start=base.path,
+        head=head,
+        texts=["order", "parcel"],
+        labels=np.array([0, 1]),
+        recipe=QUICK,
+        epochs=3,
+        seed=0,
+    )
+    texts = ["order my parcel", "refund"]
+    far, near = tuned.encode(texts), tuned.drawn_towards(base.path, 0.99).encode(texts)
+    np.testing.assert_array_equal(tuned.drawn_towards(base.path, 0.0).encode(texts), far)
+    np.testing.assert_allclose(tuned.drawn_towards(base.path, 1.0).encode(texts), base.encode(texts), atol=5e-3)
+    assert np.sum(near * base.encode(texts), axis=1).min() > np.sum(far * base.encode(texts), axis=1).max()
+    np.testing.assert_array_equal(tuned.encode(texts), far)
+
+
+def test_the_head_is_drawn_as_far_as_the_encoder_and_its_examples_vote(base: Encoder) -> None:
+    rows = collect_rows(EXAMPLES, [])
+    everything = np.arange(len(rows.texts))
+    material = Material.gather(rows, base, 0, replace(QUICK, epochs=1, base_share=0.25))
+    tuned = tune(material, everything)
+    assembled, frozen = tuned.assembled(material, everything), material.frozen_head(everything)
+    linear, vote = assembled.head.linear, assembled.head.vote
+    np.testing.assert_allclose(linear.weights, 0.75 * tuned.head.weights + 0.25 * frozen.weights, atol=1e-6)
+    np.testing.assert_allclose(linear.bias, 0.75 * tuned.head.bias + 0.25 * frozen.bias, atol=1e-6)
+    features = assembled.encoder.encode(rows.texts)
+    of_the_first = features[rows.labels == 0]
+    assert vote.counts.tolist() == np.bincount(rows.labels).tolist()
+    assert {row.tobytes() for row in vote.examples[: vote.counts[0]]} == {row.tobytes() for row in of_the_first}
+    np.testing.assert_allclose(assembled.head.logits(features), linear.logits(features) + vote.logits(features))
+
+
+def test_of_an_intent_with_many_examples_so_many_vote() -> None:
+    features = np.eye(300, dtype=np.float32)
+    labels = np.array([1] * 280 + [0] * 20)
+    vote = gather_vote(features, labels, 0)
+    assert vote.counts.tolist() == [20, 64]
+    assert vote.examples[:20].sum(axis=0)[280:].tolist() == [1.0] * 20
+    assert vote.examples[20:, :280].sum() == 64
+
+
 def test_a_training_that_diverges_says_so(base: Encoder) -> None:
     broken = LinearHead(np.full((2, WIDTH), np.nan, np.float32), np.zeros(2, np.float32))
     with pytest.raises(ClassifierError, match="diverged"):
@@ -183,7 +228,16 @@ def test_a_folder_that_is_no_encoder_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"finishing_epochs": 0}, {"batch_size": 0}, {"word_dropout": 1.0}, {"dropout": -0.1}]
+    "wrong",
+    [
+        {"epochs": 0},
+        {"finishing_epochs": 0},
+        {"batch_size": 0},
+        {"word_dropout": 1.0},
+        {"dropout": -0.1},
+        {"splicing": 1.5},
+        {"base_share": -1.0},
+    ],
 )
 def test_a_recipe_is_checked_when_it_is_made(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"recipe needs|between 0 and 1"):

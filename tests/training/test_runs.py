@@ -224,16 +224,26 @@ def test_a_cancelled_run_ends_with_a_heartbeat_and_the_work_stops(heart: Heart, 
 def test_a_worker_that_lost_its_lease_stops_and_writes_nothing(heart: Heart) -> None:
     run = claimed()
     with RunLease(run) as lease:
+        lease.progress("Going on", 0.5)
+        heart.beats()
         keeping = lease_thread(run)
-        TrainingRun.objects.filter(pk=run.pk).update(status=Status.QUEUED)
-        second = claim_run(run_id=run.pk)
-        assert second is not None
+        # As it is once the sweeper has requeued it and another worker has claimed it.
+        TrainingRun.objects.filter(pk=run.pk).update(attempt=2, message="Starting")
         keeping.join(timeout=20)
         with pytest.raises(RunStopped):
-            lease.progress("Going on", 0.5)
+            lease.progress("Going on", 0.6)
         assert not lease.end(Status.DONE, result={"of": "the first"})
     run.refresh_from_db()
     assert (run.status, run.attempt, run.result, run.message) == (Status.RUNNING, 2, {}, "Starting")
+
+
+def test_a_worker_that_lost_its_lease_unawares_cannot_end_the_run() -> None:
+    run = claimed()
+    with RunLease(run) as lease:
+        TrainingRun.objects.filter(pk=run.pk).update(attempt=2)
+        assert not lease.end(Status.DONE, result={"of": "the first"})
+    run.refresh_from_db()
+    assert (run.status, run.result) == (Status.RUNNING, {})
 
 
 @pytest.fixture

@@ -154,3 +154,19 @@ def test_chinese_and_emoji_are_texts_like_any_other(tmp_path: Path, capsys: pyte
     ]
     call_command("train_classifier", train=write_csv(tmp_path / "t.csv", rows), json=True)
     assert json.loads(capsys.readouterr().out)["held_out"]["intents"] == 2
+
+
+def test_a_hundred_thousand_rows_are_trained_on_and_every_one_is_accounted_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matters = ("order", "parcel", "refund", "invoice", "voucher")
+    rows = [(f"about my {matters[number % 5]} number {number}", matters[number % 5]) for number in range(99_000)]
+    rows += [("  ", "order")] * 400 + [("my order again", "order")] * 600
+    call_command("train_classifier", train=write_csv(tmp_path / "large.csv", rows), json=True)
+    printed = capsys.readouterr()
+    held_out = json.loads(printed.out)["held_out"]
+    assert "left out lines 99002" in printed.err
+    assert held_out["examples"] == 99_001
+    assert held_out["dropped_duplicates"] == 599
+    assert held_out["measured_examples"] == 99_001
+    assert held_out["accuracy"] > 0.95

@@ -10,7 +10,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from chatbot.exceptions import ClassifierError
 from chatbot.inference.encoder import load_sentence_transformer
 from chatbot.inference.weights import Progress
 from chatbot.training.trainers.heads import LinearHead
+from chatbot.training.trainers.views import TokenisedTexts, Views
 
 if TYPE_CHECKING:
     import torch
@@ -29,19 +30,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Batches are cut from so many shuffled batches' worth of rows sorted by length: a third of the time is padding else.
-_BUCKET_BATCHES = 16
 _ENCODE_BATCH = 128
 _GRADIENT_NORM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to tune. `word_dropout` is the share of tokens left out of each text, anew each time it is seen.
+    """How to tune. `word_dropout` and `splicing` say how a text is thinned, and how often it is seen with another
+    example of its intent beside it (`views.py`).
 
     `consistency` weighs R-Drop (Liang et al. 2021): every text is seen twice in a batch, under different dropout, and
     the two predictions are drawn together. 0 leaves the second view out, for half of the time.
     `finishing_epochs` are for a second call that goes on from what the first gave, on rows that it held back.
+    `base_share` is for afterwards: how much of every weight is the base encoder's in the end, and how much tuned.
     """
 
     epochs: int
@@ -52,14 +53,18 @@ class Recipe:
     label_smoothing: float = 0.05
     dropout: float = 0.1
     word_dropout: float = 0.0
+    splicing: float = 0.0
     consistency: float = 0.0
     weight_decay: float = 0.01
     warm_up: float = 0.1
+    # Flat between 0.1 and 0.5 with many examples and with few (docs/log.md).
+    base_share: float = 0.25
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.finishing_epochs, self.batch_size) < 1:
             raise ValueError("a recipe needs at least one epoch and one text a batch")
-        if not 0 <= self.word_dropout < 1 or not 0 <= self.dropout < 1 or not 0 <= self.warm_up < 1:
+        shares = (self.word_dropout, self.splicing, self.dropout, self.warm_up, self.base_share)
+        if not all(0 <= share < 1 for share in shares):
             raise ValueError("shares lie between 0 and 1")
 
 
@@ -72,6 +77,19 @@ class TunedEncoder:
     def copy(self) -> SentenceTransformer:
         """The model, to tune further."""
         return copy.deepcopy(self._model)
+
+    def drawn_towards(self, base: Path, share: float) -> TunedEncoder:
+        """A copy of which every weight is `share` the folder's and the rest its own.
+
+        Two encoders of which one was tuned from the other have all the encoders between them for good ones, and often
+        better (Wortsman et al. 2022, arXiv:2109.01903).
+        """
+        drawn = self.copy()
+        theirs = load_sentence_transformer(base).state_dict()
+        for name, weight in drawn.state_dict().items():
+            if weight.is_floating_point():
+                weight.lerp_(theirs[name].to(weight), share)
+        return TunedEncoder(drawn)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings: float32, shape [len(texts), dimension], rows of unit length."""
@@ -111,19 +129,25 @@ def fine_tune(
         torch.manual_seed(seed)
         model = (start.copy() if isinstance(start, TunedEncoder) else load_sentence_transformer(start)).to(device)
         linear = _linear(head, device)
-        tokens = _tokenise(model, texts)
+        tokens = TokenisedTexts.of(model, texts)
+        views = Views(
+            tokens,
+            labels,
+            np.random.default_rng(seed),
+            word_dropout=recipe.word_dropout,
+            splicing=recipe.splicing,
+        )
         _set_dropout(model, recipe.dropout)
         _freeze_word_embeddings(model)
         steps = epochs * math.ceil(len(texts) / recipe.batch_size)
         optimiser, schedule = _optimiser(model, linear, recipe, steps)
         targets = torch.as_tensor(labels, device=device)
-        generator = np.random.default_rng(seed)
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         meter = _Meter(steps, progress)
         model.train()
         for epoch in range(epochs):
-            for batch in _batches([len(row) for row in tokens.ids], recipe.batch_size, generator):
-                loss = _loss(model, linear, tokens, batch, targets[batch], recipe, generator)
+            for batch in views.batches(recipe.batch_size):
+                loss = _loss(model, linear, tokens, views, batch, targets[batch], recipe)
                 if not torch.isfinite(loss):
                     raise ClassifierError("The training diverged: its loss is no longer a number.")
                 optimiser.zero_grad(set_to_none=True)
@@ -137,15 +161,6 @@ def fine_tune(
             linear.weight.detach().float().cpu().numpy().copy(), linear.bias.detach().float().cpu().numpy().copy()
         )
         return TunedEncoder(model), tuned
-
-
-@dataclass(frozen=True, slots=True)
-class _Tokens:
-    """Token ids of each text, and for each whether it is one of the tokenizer's own marks."""
-
-    ids: list[list[int]]
-    marks: list[list[bool]]
-    pad: int
 
 
 class _Meter:
@@ -162,57 +177,28 @@ class _Meter:
             self._progress(f"epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}", self._step / self._steps)
 
 
-def _tokenise(model: SentenceTransformer, texts: Sequence[str]) -> _Tokens:
-    tokenizer = model.tokenizer
-    encoded = tokenizer(
-        list(texts), truncation=True, max_length=model.max_seq_length or 512, return_special_tokens_mask=True
-    )
-    marks = [[bool(mark) for mark in row] for row in encoded["special_tokens_mask"]]
-    return _Tokens(encoded["input_ids"], marks, int(tokenizer.pad_token_id or 0))
-
-
-def _batches(lengths: list[int], size: int, generator: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Every row once, in batches of like length, in random order."""
-    order = generator.permutation(len(lengths))
-    batches: list[NDArray[np.int64]] = []
-    for start in range(0, len(order), size * _BUCKET_BATCHES):
-        bucket = np.array(sorted(order[start : start + size * _BUCKET_BATCHES], key=lambda row: lengths[row]))
-        batches += [bucket[first : first + size] for first in range(0, len(bucket), size)]
-    for position in generator.permutation(len(batches)):
-        yield batches[position]
-
-
 def _loss(
     model: SentenceTransformer,
     linear: torch.nn.Linear,
-    tokens: _Tokens,
+    texts: TokenisedTexts,
+    views: Views,
     batch: NDArray[np.int64],
     targets: torch.Tensor,
     recipe: Recipe,
-    generator: np.random.Generator,
 ) -> torch.Tensor:
     import torch
     from torch.nn import functional
 
-    views = 2 if recipe.consistency > 0 else 1
-    rows = [_thinned(tokens, row, recipe.word_dropout, generator) for _ in range(views) for row in batch]
-    logits = linear(_embed(model, rows, tokens.pad))
-    loss = functional.cross_entropy(logits, torch.cat([targets] * views), label_smoothing=recipe.label_smoothing)
-    if views == 2:
+    count = 2 if recipe.consistency > 0 else 1
+    rows = [views.draw(int(row)) for _ in range(count) for row in batch]
+    logits = linear(_embed(model, rows, texts.pad))
+    loss = functional.cross_entropy(logits, torch.cat([targets] * count), label_smoothing=recipe.label_smoothing)
+    if count == 2:
         first, second = (functional.log_softmax(half, dim=-1) for half in logits.chunk(2))
         there = functional.kl_div(first, second, log_target=True, reduction="batchmean")
         back = functional.kl_div(second, first, log_target=True, reduction="batchmean")
         loss = loss + recipe.consistency * (there + back) / 2
     return loss
-
-
-def _thinned(tokens: _Tokens, row: int, share: float, generator: np.random.Generator) -> list[int]:
-    """The row's tokens without a random share of its words' pieces."""
-    ids = tokens.ids[row]
-    if share == 0:
-        return ids
-    kept = generator.random(len(ids)) >= share
-    return [token for token, mark, keep in zip(ids, tokens.marks[row], kept, strict=True) if mark or keep]
 
 
 def _embed(model: SentenceTransformer, rows: list[list[int]], pad: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from chatbot.inference.classifier import IntentClassifier
 from chatbot.inference.out_of_scope import Geometry, OutOfScopeRule, ScorePart
 from chatbot.training.trainers.calibration import fit_temperature
-from chatbot.training.trainers.heads import LinearHead, fit_geometry
+from chatbot.training.trainers.heads import LinearHead, VotingHead, fit_geometry
 from chatbot.training.trainers.held_out import HeldOut, compare_scores, fit_rule, measure
 from chatbot.training.trainers.rows import TrainingRows
 from chatbot.training.trainers.thresholds import threshold_costs
@@ -36,7 +36,7 @@ class Calibration:
 def finish(
     *,
     rows: TrainingRows,
-    head: LinearHead,
+    head: LinearHead | VotingHead,
     features: NDArray[np.float32],
     encoder_digest: str,
     held_out: HeldOut | None,
@@ -47,12 +47,14 @@ def finish(
 ) -> TrainedClassifier:
     """The classifier of a fitted head, calibrated and measured. `features`, [n, dimension], are those of all rows."""
     seed = configuration["seed"]
+    linear, vote = (head.linear, head.vote) if isinstance(head, VotingHead) else (head, None)
     calibration = calibrate(held_out, fit_geometry(features, rows.labels, seed), max_rejected)
     return TrainedClassifier(
         classifier=IntentClassifier(
             intents=rows.intents,
-            weights=head.weights,
-            bias=head.bias,
+            weights=linear.weights,
+            bias=linear.bias,
+            vote=vote,
             geometry=calibration.geometry,
             temperature=calibration.temperature,
             out_of_scope=calibration.rule,

@@ -1,4 +1,5 @@
-"""The `full` recipe: encoder and head are fine-tuned, and the frozen encoder's head votes beside them.
+"""The `full` recipe: encoder and head are fine-tuned, then drawn some way back towards where they began; near examples
+vote beside them.
 
 A tuned encoder has seen its training rows, so it cannot say how sure it may be of others. It is therefore tuned without
 a held-out share of the rows first; on that share temperature and out-of-scope rule are fitted and everything is
@@ -15,26 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatbot.inference.encoder import Encoder
-from chatbot.inference.text_classifier import side_by_side
 from chatbot.inference.weights import Progress
 from chatbot.training.trainers.calibration import MAX_IN_SCOPE_REJECTED
 from chatbot.training.trainers.fine_tuning import Recipe, TunedEncoder, fine_tune
 from chatbot.training.trainers.finishing import finish
-from chatbot.training.trainers.heads import LinearHead, fit_geometry, fit_head
+from chatbot.training.trainers.heads import LinearHead, VotingHead, fit_geometry, fit_head, gather_vote
 from chatbot.training.trainers.held_out import HeldOut, score_held_out
 from chatbot.training.trainers.rows import TrainingRows, assign_folds, collect_rows, name_rows
 from chatbot.training.trainers.trained import TrainedClassifier
 
 PRESET = "full"
 # Many passes over few rows, thinned hard so that no pass is like another.
-FEW_SHOT = Recipe(epochs=12, finishing_epochs=6, dropout=0.2, word_dropout=0.25, consistency=1.0)
+FEW_SHOT = Recipe(epochs=12, finishing_epochs=6, dropout=0.2, word_dropout=0.25, splicing=0.5, consistency=1.0)
 MANY = Recipe(epochs=5, finishing_epochs=2, encoder_learning_rate=1.5e-4, word_dropout=0.1, consistency=1.0)
-# What the frozen head's vote counts beside the tuned head's: best at a third to one, flat in between.
-FROZEN_VOTE = 0.5
 # One row in so many is held out: a tenth of many rows measures well enough, of few rows it takes more.
 _FOLDS_OF_MANY, _FOLDS_OF_FEW, _MANY_ROWS = 10, 5, 5_000
 _PARTS = 5
-_JOINED = np.float32(2**0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,6 @@ class Material:
     recipe: Recipe
     seed: int
     base: NDArray[np.float32]
-    base_out_of_scope: NDArray[np.float32]
     names: list[str]
     name_labels: NDArray[np.int64]
     base_names: NDArray[np.float32]
@@ -61,7 +57,6 @@ class Material:
             recipe=recipe or (FEW_SHOT if rows.is_few_shot else MANY),
             seed=seed,
             base=encoder.encode(rows.texts),
-            base_out_of_scope=encoder.encode(rows.out_of_scope),
             names=names,
             name_labels=name_labels,
             base_names=encoder.encode(names),
@@ -81,24 +76,28 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A tuned encoder with its head, and the frozen head that votes beside it."""
+    """An encoder and its head as tuning leaves them, and as it may go on."""
 
     encoder: TunedEncoder
-    tuned_head: LinearHead
-    frozen_head: LinearHead
+    head: LinearHead
 
-    @property
-    def head(self) -> LinearHead:
-        """One head over both embeddings side by side, whose logits are the weighted sum of both heads' logits."""
-        tuned, frozen = self.tuned_head, self.frozen_head
-        vote = np.float32(FROZEN_VOTE)
-        return LinearHead(
-            np.concatenate([tuned.weights, vote * frozen.weights], axis=1) * _JOINED, tuned.bias + vote * frozen.bias
+    def assembled(self, material: Material, chosen: NDArray[np.int64]) -> Assembled:
+        """What is served. `chosen` are the rows that it was tuned on."""
+        share, frozen = material.recipe.base_share, material.frozen_head(chosen)
+        encoder = self.encoder.drawn_towards(material.encoder.path, share)
+        linear = LinearHead(
+            _between(self.head.weights, frozen.weights, share), _between(self.head.bias, frozen.bias, share)
         )
+        vote = gather_vote(encoder.encode(material.texts(chosen)), material.labels(chosen), material.seed)
+        return Assembled(encoder, VotingHead(linear, vote))
 
-    def features(self, texts: Sequence[str], base: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What `head` reads: shape [len(texts), dimension]. `base` are the texts' embeddings by the base encoder."""
-        return side_by_side(self.encoder.encode(texts), base)
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A tuned encoder drawn towards its base, its head drawn as far, and the examples that vote beside it."""
+
+    encoder: TunedEncoder
+    head: VotingHead
 
 
 def train_full(
@@ -130,23 +129,28 @@ def train_full(
     tuned = tune(material, kept, lambda message, done: report(f"Tuning: {message}", share * (done or 0.0)))
     held_out = None
     if len(held):
-        held_out = hold_out(material, tuned, kept, held, _parts(len(held), seed), _parts(len(rows.out_of_scope), seed))
+        assembled = tuned.assembled(material, kept)
+        held_out = hold_out(
+            material, assembled, kept, held, _parts(len(held), seed), _parts(len(rows.out_of_scope), seed)
+        )
         tuned = go_on(
             material,
             tuned,
             everything,
             lambda message, done: report(f"Finishing on all rows: {message}", share + (1 - share) * (done or 0.0)),
         )
+    report("Putting it together", 1.0)
+    assembled = tuned.assembled(material, everything)
     trained = finish(
         rows=rows,
-        head=tuned.head,
-        features=tuned.features(rows.texts, material.base),
+        head=assembled.head,
+        features=assembled.encoder.encode(rows.texts),
         encoder_digest=encoder.digest,
         held_out=held_out,
         method=_method(held_out, rows),
         max_rejected=max_rejected,
         configuration=_configuration(material, max_rejected),
-        write_encoder=tuned.encoder.save,
+        write_encoder=assembled.encoder.save,
     )
     report("Trained", 1.0)
     return trained
@@ -154,10 +158,9 @@ def train_full(
 
 def tune(material: Material, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
     """Tune the base encoder on the chosen rows, beginning with the frozen head's weights."""
-    frozen = material.frozen_head(chosen)
     encoder, head = fine_tune(
         start=material.encoder.path,
-        head=frozen,
+        head=material.frozen_head(chosen),
         texts=material.texts(chosen),
         labels=material.labels(chosen),
         recipe=material.recipe,
@@ -165,14 +168,14 @@ def tune(material: Material, chosen: NDArray[np.int64], progress: Progress | Non
         seed=material.seed,
         progress=progress,
     )
-    return Tuned(encoder, head, frozen)
+    return Tuned(encoder, head)
 
 
 def go_on(material: Material, tuned: Tuned, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
     """Tune further, on the chosen rows, for the recipe's finishing epochs."""
     encoder, head = fine_tune(
         start=tuned.encoder,
-        head=tuned.tuned_head,
+        head=tuned.head,
         texts=material.texts(chosen),
         labels=material.labels(chosen),
         recipe=material.recipe,
@@ -181,12 +184,12 @@ def go_on(material: Material, tuned: Tuned, chosen: NDArray[np.int64], progress:
         seed=material.seed + 1,
         progress=progress,
     )
-    return Tuned(encoder, head, material.frozen_head(chosen))
+    return Tuned(encoder, head)
 
 
 def hold_out(
     material: Material,
-    tuned: Tuned,
+    assembled: Assembled,
     kept: NDArray[np.int64],
     held: NDArray[np.int64],
     part: NDArray[np.int64],
@@ -196,20 +199,22 @@ def hold_out(
 
     `strange_part` deals the out-of-scope texts; those at −1 are left out.
     """
-    rows, texts = material.rows, material.rows.texts
+    rows, encode = material.rows, assembled.encoder.encode
     strange = np.flatnonzero(strange_part >= 0)
     return score_held_out(
-        head=tuned.head,
-        geometry=fit_geometry(
-            tuned.features([texts[row] for row in kept], material.base[kept]), rows.labels[kept], material.seed
-        ),
-        features=tuned.features([texts[row] for row in held], material.base[held]),
+        head=assembled.head,
+        geometry=fit_geometry(encode([rows.texts[row] for row in kept]), rows.labels[kept], material.seed),
+        features=encode([rows.texts[row] for row in held]),
         labels=rows.labels[held],
         rows=held,
         part=part,
-        strange=tuned.features([rows.out_of_scope[row] for row in strange], material.base_out_of_scope[strange]),
+        strange=encode([rows.out_of_scope[row] for row in strange]),
         strange_part=strange_part[strange],
     )
+
+
+def _between(tuned: NDArray[np.float32], base: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    return tuned + np.float32(share) * (base - tuned)
 
 
 def _held_out_rows(rows: TrainingRows, seed: int) -> NDArray[np.int64]:
@@ -233,9 +238,8 @@ def _configuration(material: Material, max_rejected: float) -> dict[str, Any]:
     names = ", intent names as examples" if material.names else ""
     return {
         "preset": PRESET,
-        "recipe": f"encoder and head tuned ({regime}), frozen head beside{names}",
+        "recipe": f"encoder and head tuned ({regime}), drawn towards the base, near examples vote{names}",
         "seed": material.seed,
         "max_rejected": max_rejected,
-        "frozen_vote": FROZEN_VOTE,
         **asdict(material.recipe),
     }

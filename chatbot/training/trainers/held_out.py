@@ -23,7 +23,7 @@ from chatbot.training.trainers.calibration import (
     expected_calibration_error,
     fit_temperature,
 )
-from chatbot.training.trainers.heads import LinearHead
+from chatbot.training.trainers.heads import LinearHead, VotingHead
 
 # Single scores, and blends of scores that err in different ways.
 CANDIDATES: tuple[tuple[ScoreName, ...], ...] = (
@@ -68,7 +68,7 @@ def all_scores(
 
 def score_held_out(
     *,
-    head: LinearHead,
+    head: LinearHead | VotingHead,
     geometry: Geometry,
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
