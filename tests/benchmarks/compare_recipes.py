@@ -5,9 +5,9 @@
     python -m tests.benchmarks.compare_recipes --train banking77/train.csv --held-out 0.2 --set word_dropout=0
 
 With `--shots k`, k rows of each intent are trained on and 3,000 of the others judge; with `--held-out s` the share `s`
-of every intent judges. `--seed` draws other rows: a gain that one draw shows and another does not is none. Prints a JSON
-line: the accuracy of the frozen head, and of the tuned one drawn towards the base by several shares, without and with
-the votes of near examples.
+of every intent judges. `--seed` draws other rows: a gain that one draw shows and another does not is none. Prints a
+JSON line: the accuracy of the frozen head, and of the tuned one drawn towards the base by several shares, without and
+with the votes of near examples.
 """
 
 from __future__ import annotations
