@@ -137,3 +137,14 @@ def test_evaluation_counts_unknown_intents_as_wrong() -> None:
     assert metrics["unknown_intents"] == 2
     assert metrics["accuracy"] == pytest.approx(6 / 8, abs=0.01)
     assert metrics["oos_auroc"] is not None
+
+
+def test_progress_grows_fold_by_fold_to_its_end() -> None:
+    told: list[tuple[str, float | None]] = []
+    train(progress=lambda message, share: told.append((message, share)), folds=3)
+    shares = [share for _, share in told]
+    assert shares == sorted(shares, key=lambda share: share or 0.0)
+    assert shares[-1] == 1.0
+    assert [message for message, _ in told if "fold" in message] == [
+        f"Cross-validating: fold {number} of 3" for number in (1, 2, 3)
+    ]
