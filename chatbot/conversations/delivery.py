@@ -81,7 +81,9 @@ def cancel_open_turn(turn: Turn) -> None:
         events.publish(turn.conversation_id, events.TurnCancelled(str(turn.id), None))
         _nudge_next(turn)
         return
-    Turn.objects.filter(pk=turn.pk).update(cancel_requested=True)
+    # The first wish counts: pressing again must not make a slow stop look quick.
+    first_wish = Turn.objects.filter(pk=turn.pk, cancel_requested=False)
+    first_wish.update(cancel_requested=True, cancel_requested_at=now)
     transaction.on_commit(lambda: request_stop(turn.id))
 
 

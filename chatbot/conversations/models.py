@@ -94,6 +94,7 @@ class Turn(models.Model):
     attempt = models.PositiveSmallIntegerField(default=0)
     is_retry = models.BooleanField(default=False)
     cancel_requested = models.BooleanField(default=False)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=120, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     nudges = models.PositiveSmallIntegerField(default=0)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.utils import timezone
 
 from chatbot.conversations import delivery, policy, selectors, services, wording
 from chatbot.conversations.events import group_name
 from chatbot.conversations.models import Message, Turn
 from chatbot.conversations.publisher import publisher
+from chatbot.conversations.timings import Stopwatch
 from chatbot.exceptions import EngineError, LeaseLost
 from chatbot.inference.language import detect_language
 from chatbot.inference.predictions import Prediction
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
 
     from chatbot.conversations.leases import ActiveTurn
     from chatbot.inference.encoder import Encoder
+    from chatbot.inference.engines import Timings
     from chatbot.inference.text_classifier import Classification
     from chatbot.releases.runtime import ServedModels
 
@@ -46,21 +45,6 @@ RETRY_TEMPERATURE = 0.6
 NEXT_QUESTION = ("\nQuestion:", "\nHelp article:")
 # How much of the ranking is kept for reviewers.
 RANKING_KEPT = 5
-
-
-@dataclass(slots=True)
-class Stopwatch:
-    """Seconds by stage, as they are stored with the turn."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Any:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(time.perf_counter() - started, 4)
 
 
 @dataclass(slots=True)
@@ -80,8 +64,9 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
         LeaseLost: another attempt has taken over; nothing was written.
         EngineError: the model could not go on; the turn is still held by this attempt.
     """
-    watch = Stopwatch({"queued": round((timezone.now() - turn.created_at).total_seconds(), 4)})
-    record: dict[str, Any] = {"classifier_id": models.classifier_release.id, "timings": watch.seconds}
+    watch = Stopwatch()
+    watch.since("queued", turn.created_at)
+    record: dict[str, Any] = {"classifier_id": models.classifier_release.id, "timings": watch.measured}
     rules = catalogue_rules()
     earlier = selectors.history(turn, HISTORY_MESSAGES)
 
@@ -105,6 +90,8 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
             draft = Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON])
             record |= {"is_miss": True, "action": Turn.Action.CLARIFY, "reason": "no help article is close enough"}
     record["finish_reason"] = draft.finish_reason
+    if active.stop_requested and (asked_at := selectors.cancellation_of(turn)):
+        watch.since("cancel", asked_at)
     _finish(turn, draft, active, record)
 
 
@@ -233,31 +220,37 @@ def _stream(prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels
     writer = publisher.writer(group_name(turn.conversation_id), str(turn.id), turn.attempt)
     repetition = RepetitionFilter()
     text = ""
-    submitted = time.perf_counter()
-    generation = models.engine.submit(prompt, sampling)
-    active.attach(generation)
-    for chunk in generation:
-        if "first_token" not in watch.seconds:
-            watch.seconds["first_token"] = round(time.perf_counter() - submitted, 4)
-        new = repetition.feed(chunk.text)
-        text += new
-        writer.write(new)
-        if repetition.looping:
-            generation.cancel()
-            break
+    with watch.stage("generate"):
+        generation = models.engine.submit(prompt, sampling)
+        active.attach(generation)
+        for chunk in generation:
+            new = repetition.feed(chunk.text)
+            text += new
+            writer.write(new)
+            if new and "customer_wait" not in watch.measured:
+                watch.since("customer_wait", turn.created_at)
+            if repetition.looping:
+                generation.cancel()
+                break
     text = _tidied(text + repetition.finish(), was_cut=repetition.looping)
-    watch.seconds |= {
-        "generate": round(time.perf_counter() - submitted, 4),
-        "prompt_tokens": len(prompt.token_ids),
-        "completion_tokens": generation.timings.completion_tokens,
-        "dropped_turns": prompt.dropped_turns,
-    }
+    _note_generation(generation.timings, watch)
+    watch.note("dropped_turns", prompt.dropped_turns)
     reason = "repetition" if repetition.looping else generation.finish_reason or "error"
     if reason == "error" or (reason == "deadline" and not text):
         raise EngineError(f"the engine ended turn {turn.id} with {reason}")
     if not text and reason != "cancelled":
         return Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON], finish_reason=reason)
     return Draft(text, finish_reason=reason)
+
+
+def _note_generation(taken: Timings, watch: Stopwatch) -> None:
+    watch.note("first_token", taken.ttft_s)
+    watch.note("chunk_gap_p50", taken.chunk_gap_p50_s)
+    watch.note("chunk_gap_p95", taken.chunk_gap_p95_s)
+    watch.note("tokens_per_second", taken.tokens_per_s)
+    watch.note("prompt_tokens", taken.prompt_tokens)
+    watch.note("cached_prompt_tokens", taken.cached_prompt_tokens)
+    watch.note("completion_tokens", taken.completion_tokens)
 
 
 def _tidied(text: str, *, was_cut: bool) -> str:

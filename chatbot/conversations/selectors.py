@@ -229,6 +229,11 @@ def history(turn: Turn, limit: int) -> list[Message]:
     return list(_with_turns(before).order_by("-seq")[:limit])[::-1]
 
 
+def cancellation_of(turn: Turn) -> datetime | None:
+    """When the turn was asked to stop."""
+    return Turn.objects.values_list("cancel_requested_at", flat=True).get(pk=turn.pk)
+
+
 def queued_count() -> int:
     """Turns that wait for a worker."""
     return Turn.objects.filter(status=Turn.Status.QUEUED).count()

@@ -32,6 +32,21 @@ TURN_RELATIONS = (
     "explanation",
 )
 
+# In the order in which they happened.
+_TIMINGS = (
+    ("queued", "Waited in the queue", "s"),
+    ("classify", "Understanding", "s"),
+    ("retrieve", "Finding sources", "s"),
+    ("first_token", "Time to first token", "s"),
+    ("customer_wait", "Customer waited for the first words", "s"),
+    ("generate", "Writing", "s"),
+    ("cancel", "Stopped within", "s"),
+    ("prompt_tokens", "Prompt", "tokens"),
+    ("cached_prompt_tokens", "Prompt in the cache", "tokens"),
+    ("completion_tokens", "Reply", "tokens"),
+    ("tokens_per_second", "Speed after the first token", "tokens/s"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
@@ -116,24 +131,7 @@ class Explanation:
     @cached_property
     def timings(self) -> list[Timing]:
         taken = self.turn.timings
-        stages = {
-            "queued": "Waited in the queue",
-            "classify": "Understanding",
-            "retrieve": "Finding sources",
-            "first_token": "Time to first token",
-            "generate": "Writing",
-        }
-        timings = [Timing(label, taken[stage], "s") for stage, label in stages.items() if stage in taken]
-        counts = {"prompt_tokens": "Prompt", "completion_tokens": "Reply"}
-        timings += [Timing(label, taken[count], "tokens") for count, label in counts.items() if count in taken]
-        speed = self._tokens_per_second()
-        return timings if speed is None else [*timings, Timing("Speed after the first token", speed, "tokens/s")]
-
-    def _tokens_per_second(self) -> float | None:
-        taken = self.turn.timings
-        tokens = taken.get("completion_tokens", 0) - 1
-        seconds = taken.get("generate", 0.0) - taken.get("first_token", 0.0)
-        return tokens / seconds if tokens > 0 and seconds > 0 else None
+        return [Timing(label, taken[name], unit) for name, label, unit in _TIMINGS if name in taken]
 
     @cached_property
     def prediction(self) -> ShownExplanation | None:

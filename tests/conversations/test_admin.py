@@ -147,7 +147,7 @@ def test_a_reply_is_shown_with_how_it_came_about(reviewer: Client) -> None:
         generator=release("generator-0007", "generator"),
         finish_reason="stop",
         sources=[{"title": "Cancelling", "url": "/help/cancel/#how", "passage": "Open Account.", "score": 0.81}],
-        timings={"queued": 0.031, "first_token": 0.412, "generate": 2.312, "completion_tokens": 58},
+        timings={"queued": 0.031, "first_token": 0.412, "completion_tokens": 58, "tokens_per_second": 30.0},
     )
     Message.objects.filter(pk=reply.pk).update(rating_reason="too short")
     assert reply.turn is not None

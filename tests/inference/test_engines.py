@@ -82,6 +82,23 @@ def test_length_cap_and_timings(engine: SharedEngine) -> None:
     assert list(generation) == []
 
 
+def test_what_the_prefix_cache_held_is_told_where_the_engine_can_tell(engine: SharedEngine) -> None:
+    prompt = ask(engine, "Do you deliver to islands, and what does it cost? " * 4)
+    held = []
+    for _ in range(2):
+        generation = engine.submit(prompt, SamplingParams(max_tokens=2))
+        read(generation)
+        held.append(generation.timings.cached_prompt_tokens)
+    if engine.name == "openvino":
+        assert held == [None, None]
+        return
+    first, second = held
+    assert first is not None
+    assert second is not None
+    # Whole pages of 32 tokens, and never the prompt's last token, which makes the reply's first.
+    assert first < second == (len(prompt.token_ids) - 1) // 32 * 32
+
+
 def test_greedy_is_deterministic_alone_and_in_a_batch(engine: SharedEngine) -> None:
     alone = read(engine.submit(ask(engine), SamplingParams(max_tokens=10)))
     batch = [engine.submit(ask(engine), SamplingParams(max_tokens=10)) for _ in range(STREAMS)]

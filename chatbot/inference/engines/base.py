@@ -124,6 +124,12 @@ class SharedEngine(ABC):
         if feed is not None:
             feed.push(token_ids, last=last)
 
+    def _note_cached(self, request: int, tokens: int) -> None:
+        """Called by a subclass whose library tells how much of the prompt it had in its cache."""
+        feed = self._running.get(request)
+        if feed is not None:
+            feed.cached_prompt_tokens = tokens
+
     def _fail(self, request: int, error: EngineError) -> None:
         """Called by the subclass where its library gave up on one request."""
         feed = self._running.get(request)

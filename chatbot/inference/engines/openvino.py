@@ -34,7 +34,11 @@ logger = logging.getLogger(__name__)
 
 
 class OpenVINOEngine(SharedEngine):
-    """Serves a folder's `model.Q8_0.gguf`."""
+    """Serves a folder's `model.Q8_0.gguf`.
+
+    How much of a prompt the prefix cache held, the pipeline tells neither in its metrics nor with a request, so the
+    replies' timings have no `cached_prompt_tokens`.
+    """
 
     name = "openvino"
 

@@ -12,11 +12,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Literal
 
 from chatbot.exceptions import EngineError
+from chatbot.inference.percentiles import percentile
 from chatbot.inference.prompt import Prompt
 from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.tokens import Detokenizer, ModelTokenizer, StopStrings
@@ -34,13 +36,20 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds since submission, and token counts. None where it has not come to that yet."""
+    """Seconds since submission, and token counts. None where it has not come to that yet.
+
+    `cached_prompt_tokens` is None for good where the engine cannot tell. A gap lies between two chunks of the reply.
+    """
 
     queued_s: float | None
     ttft_s: float | None
     total_s: float | None
     prompt_tokens: int
     completion_tokens: int
+    cached_prompt_tokens: int | None = None
+    chunk_gap_p50_s: float | None = None
+    chunk_gap_p95_s: float | None = None
+    tokens_per_s: float | None = None
 
 
 class TokenFeed:
@@ -72,6 +81,9 @@ class TokenFeed:
         self._first_token: float | None = None
         self._ended: float | None = None
         self._completion_tokens = 0
+        self._first_chunk_tokens = 0
+        self._arrivals: list[float] = []
+        self.cached_prompt_tokens: int | None = None
 
     def start(self) -> None:
         """The engine has begun with this request."""
@@ -96,6 +108,9 @@ class TokenFeed:
             if token_ids and self._first_token is None:
                 self._first_token = now
             self._completion_tokens += len(kept)
+            if kept:
+                self._first_chunk_tokens = self._first_chunk_tokens or len(kept)
+                self._arrivals.append(now)
             text, stopped = self._stops.push(self._detokenizer.push(kept))
             if stopped:
                 reason = "stop"
@@ -126,12 +141,21 @@ class TokenFeed:
         def since(moment: float | None) -> float | None:
             return None if moment is None else moment - self._submitted
 
+        with self._lock:
+            arrivals, tokens = list(self._arrivals), self._completion_tokens
+        gaps = [later - earlier for earlier, later in pairwise(arrivals)]
+        streamed_s = sum(gaps)
         return Timings(
             queued_s=since(self._started),
             ttft_s=since(self._first_token),
             total_s=since(self._ended),
             prompt_tokens=len(self.prompt.token_ids),
-            completion_tokens=self._completion_tokens,
+            completion_tokens=tokens,
+            cached_prompt_tokens=self.cached_prompt_tokens,
+            chunk_gap_p50_s=percentile(gaps, 0.5),
+            chunk_gap_p95_s=percentile(gaps, 0.95),
+            # The first chunk's tokens took the prompt's time, not their own.
+            tokens_per_s=(tokens - self._first_chunk_tokens) / streamed_s if streamed_s > 0 else None,
         )
 
     def _finish(self, reason: FinishReason, *, engine_knows: bool, error: EngineError | None = None) -> None:

@@ -64,6 +64,7 @@ class TransformersEngine(SharedEngine):
         self._pump = threading.Thread(target=self._deliver_outputs, name="engine-pump", daemon=True)
         self._pump.start()
         self._greet()
+        self._count_cached_tokens()
 
     def _start_manager(self, device: str, kv_cache_mib: int) -> Any:
         config = self._model.config
@@ -101,6 +102,18 @@ class TransformersEngine(SharedEngine):
         except EngineError as error:
             self.close()
             raise EngineError(f"transformers did not start: {error}") from error
+
+    def _count_cached_tokens(self) -> None:
+        """Have the library's prefix search tell what it found: its outputs do not."""
+        cache = self._manager.batch_processor.cache
+        search = cache.search_prefix_match
+
+        def search_and_tell(request_id: str, prompt_ids: list[int]) -> int:
+            found: int = search(request_id, prompt_ids)
+            self._note_cached(int(request_id), found)
+            return found
+
+        cache.search_prefix_match = search_and_tell
 
     def _start(self, request: int, prompt: Prompt, sampling: SamplingParams) -> None:
         self._seen[request] = 0
