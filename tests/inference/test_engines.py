@@ -18,7 +18,7 @@ import pytest
 
 from chatbot.exceptions import EngineBusy, EngineClosed, EngineError, PromptTooLong
 from chatbot.inference.engines import Chunk, Engine, EngineStats, Generation, load_engine
-from chatbot.inference.engines.base import SharedEngine
+from chatbot.inference.engines.base import TokenEngine
 from chatbot.inference.engines.openvino import OpenVINOEngine
 from chatbot.inference.prompt import Prompt, Utterance
 from chatbot.inference.sampling import SamplingParams
@@ -31,9 +31,9 @@ ENDLESS = SamplingParams(max_tokens=1500)
 
 
 @pytest.fixture(scope="module", params=["openvino", "transformers"])
-def engine(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[SharedEngine]:
+def engine(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[TokenEngine]:
     loaded = load_engine(model_dir=tiny_model, kind=request.param, max_streams=STREAMS, kv_cache_mib=32, threads=1)
-    assert isinstance(loaded, SharedEngine)
+    assert isinstance(loaded, TokenEngine)
     assert loaded.name == request.param
     yield loaded
     loaded.close()
@@ -49,7 +49,7 @@ def read(generation: Generation) -> tuple[str, list[int]]:
     return "".join(chunk.text for chunk in chunks), [index for chunk in chunks for index in chunk.token_ids]
 
 
-def wait_until_idle(engine: SharedEngine, limit_s: float) -> float:
+def wait_until_idle(engine: TokenEngine, limit_s: float) -> float:
     """Seconds until the library underneath holds no request any more."""
     began = time.monotonic()
     while engine.in_model():
@@ -59,7 +59,7 @@ def wait_until_idle(engine: SharedEngine, limit_s: float) -> float:
     return time.monotonic() - began
 
 
-def test_stream_equals_the_whole_text(engine: SharedEngine) -> None:
+def test_stream_equals_the_whole_text(engine: TokenEngine) -> None:
     generation = engine.submit(ask(engine), SamplingParams(max_tokens=60, temperature=1.0, seed=5))
     chunks: list[Chunk] = list(generation)
     ids = [index for chunk in chunks for index in chunk.token_ids]
@@ -68,7 +68,7 @@ def test_stream_equals_the_whole_text(engine: SharedEngine) -> None:
     assert len(chunks) > 10
 
 
-def test_length_cap_and_timings(engine: SharedEngine) -> None:
+def test_length_cap_and_timings(engine: TokenEngine) -> None:
     generation = engine.submit(ask(engine), SamplingParams(max_tokens=12))
     assert generation.finish_reason is None or generation.timings.completion_tokens <= 12
     _, ids = read(generation)
@@ -82,7 +82,7 @@ def test_length_cap_and_timings(engine: SharedEngine) -> None:
     assert list(generation) == []
 
 
-def test_what_the_prefix_cache_held_is_told_where_the_engine_can_tell(engine: SharedEngine) -> None:
+def test_what_the_prefix_cache_held_is_told_where_the_engine_can_tell(engine: TokenEngine) -> None:
     prompt = ask(engine, "Do you deliver to islands, and what does it cost? " * 4)
     held = []
     for _ in range(2):
@@ -99,25 +99,25 @@ def test_what_the_prefix_cache_held_is_told_where_the_engine_can_tell(engine: Sh
     assert first < second == (len(prompt.token_ids) - 1) // 32 * 32
 
 
-def test_greedy_is_deterministic_alone_and_in_a_batch(engine: SharedEngine) -> None:
+def test_greedy_is_deterministic_alone_and_in_a_batch(engine: TokenEngine) -> None:
     alone = read(engine.submit(ask(engine), SamplingParams(max_tokens=10)))
     batch = [engine.submit(ask(engine), SamplingParams(max_tokens=10)) for _ in range(STREAMS)]
     assert [read(generation) for generation in batch] == [alone] * STREAMS
 
 
-def test_sampling_differs_from_greedy(engine: SharedEngine) -> None:
+def test_sampling_differs_from_greedy(engine: TokenEngine) -> None:
     _, greedy = read(engine.submit(ask(engine), SamplingParams(max_tokens=30)))
     _, sampled = read(engine.submit(ask(engine), SamplingParams(max_tokens=30, temperature=2.0, top_p=0.95, seed=1)))
     assert greedy != sampled
 
 
-def test_repetition_penalty_breaks_loops(engine: SharedEngine) -> None:
+def test_repetition_penalty_breaks_loops(engine: TokenEngine) -> None:
     _, plain = read(engine.submit(ask(engine), SamplingParams(max_tokens=40)))
     _, penalised = read(engine.submit(ask(engine), SamplingParams(max_tokens=40, repetition_penalty=2.0)))
     assert len(set(penalised)) > len(set(plain))
 
 
-def test_stop_string_ends_the_reply_before_it(engine: SharedEngine) -> None:
+def test_stop_string_ends_the_reply_before_it(engine: TokenEngine) -> None:
     sampling = SamplingParams(max_tokens=80, temperature=1.0, seed=11)
     text, _ = read(engine.submit(ask(engine), SamplingParams(max_tokens=80)))
     stop = text.strip()[10:14]
@@ -130,7 +130,7 @@ def test_stop_string_ends_the_reply_before_it(engine: SharedEngine) -> None:
     wait_until_idle(engine, limit_s=1.0)
 
 
-def test_cancel_reaches_the_model(engine: SharedEngine) -> None:
+def test_cancel_reaches_the_model(engine: TokenEngine) -> None:
     generation = engine.submit(ask(engine), ENDLESS)
     next(generation)
     assert engine.in_model() == 1
@@ -144,7 +144,7 @@ def test_cancel_reaches_the_model(engine: SharedEngine) -> None:
     assert all(isinstance(chunk, Chunk) for chunk in rest)
 
 
-def test_cancel_from_another_thread_wakes_the_reader(engine: SharedEngine) -> None:
+def test_cancel_from_another_thread_wakes_the_reader(engine: TokenEngine) -> None:
     generation = engine.submit(ask(engine), ENDLESS)
     started = threading.Event()
 
@@ -162,7 +162,7 @@ def test_cancel_from_another_thread_wakes_the_reader(engine: SharedEngine) -> No
     assert generation.finish_reason == "cancelled"
 
 
-def test_a_reader_that_lets_go_stops_the_model(engine: SharedEngine) -> None:
+def test_a_reader_that_lets_go_stops_the_model(engine: TokenEngine) -> None:
     for _ in engine.submit(ask(engine), ENDLESS):
         break
     gc.collect()
@@ -173,7 +173,7 @@ def test_a_reader_that_lets_go_stops_the_model(engine: SharedEngine) -> None:
     wait_until_idle(engine, limit_s=1.0)
 
 
-def test_deadline_ends_running_and_waiting_replies(engine: SharedEngine) -> None:
+def test_deadline_ends_running_and_waiting_replies(engine: TokenEngine) -> None:
     blockers = [engine.submit(ask(engine), ENDLESS) for _ in range(STREAMS)]
     waiting = engine.submit(ask(engine), SamplingParams(max_tokens=5, deadline_s=0.05))
     assert engine.stats().waiting == 1
@@ -191,7 +191,7 @@ def test_deadline_ends_running_and_waiting_replies(engine: SharedEngine) -> None
     wait_until_idle(engine, limit_s=1.0)
 
 
-def test_sixteen_threads_get_their_own_replies(engine: SharedEngine) -> None:
+def test_sixteen_threads_get_their_own_replies(engine: TokenEngine) -> None:
     questions = [f"Question number {index}?" for index in range(16)]
 
     def answer(text: str) -> tuple[str, list[int]]:
@@ -206,7 +206,7 @@ def test_sixteen_threads_get_their_own_replies(engine: SharedEngine) -> None:
     assert (engine.stats().running, engine.stats().waiting) == (0, 0)
 
 
-def test_waiting_line_is_bounded_and_cancellable(engine: SharedEngine) -> None:
+def test_waiting_line_is_bounded_and_cancellable(engine: TokenEngine) -> None:
     accepted: list[Generation] = []
 
     def submit_for_ever() -> None:
@@ -222,7 +222,7 @@ def test_waiting_line_is_bounded_and_cancellable(engine: SharedEngine) -> None:
     assert len(read(engine.submit(ask(engine), SamplingParams(max_tokens=3)))[1]) == 3
 
 
-def test_prompts_fill_the_context_and_no_more(engine: SharedEngine) -> None:
+def test_prompts_fill_the_context_and_no_more(engine: TokenEngine) -> None:
     full = Prompt(tuple(ask(engine).token_ids[:1]) * engine.context_tokens, 0, 0)
     with pytest.raises(PromptTooLong):
         engine.submit(full, SamplingParams())
@@ -231,7 +231,7 @@ def test_prompts_fill_the_context_and_no_more(engine: SharedEngine) -> None:
     assert len(ids) <= 3
 
 
-def test_a_long_prompt_does_not_starve_other_streams(engine: SharedEngine) -> None:
+def test_a_long_prompt_does_not_starve_other_streams(engine: TokenEngine) -> None:
     short = engine.submit(ask(engine), SamplingParams(max_tokens=400))
     next(short)
     long_text = "how much is it? " * 120

@@ -1,7 +1,7 @@
-"""What every engine promises, and what both implementations share: admission, delivery and failure.
+"""What every engine promises, and what all implementations share: admission, delivery and failure.
 
 An engine runs at most `max_streams` requests at once; the others wait in the order they came, where cancelling them
-costs nothing. What batches, caches and samples is the library underneath.
+costs nothing. What batches, caches and samples is the library or the server underneath.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from chatbot.exceptions import EngineBusy, EngineClosed, EngineError, PromptTooLong
-from chatbot.inference.engines.stream import Generation, TokenFeed
-from chatbot.inference.prompt import Prompt, PromptBuilder
+from chatbot.inference.engines.stream import Feed, Generation, TokenFeed
+from chatbot.inference.prompt import Prompt, PromptBuilder, PromptTokenizer
 from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.tokens import ModelTokenizer
 
@@ -25,6 +25,8 @@ from chatbot.inference.tokens import ModelTokenizer
 CONTEXT_TOKENS = 2048
 # Requests waiting for each one that runs. Delivery keeps its own queue in the database; this bound is for mistakes.
 _WAITING_PER_STREAM = 16
+
+FeedT = TypeVar("FeedT", bound=Feed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class Engine(Protocol):
         """False once the engine can take no more requests; then its worker should restart."""
         ...
 
+    @property
+    def problem(self) -> str:
+        """Why requests would fail now although the engine lives, in words for anybody; empty where they would not."""
+        ...
+
     def submit(self, prompt: Prompt, sampling: SamplingParams) -> Generation:
         """Start a reply. Raises EngineClosed, EngineBusy or PromptTooLong."""
         ...
@@ -58,19 +65,18 @@ class Engine(Protocol):
         ...
 
 
-class SharedEngine(ABC):
-    """Admission and delivery; subclasses pass requests to their library and ids back through `_deliver`."""
+class SharedEngine(ABC, Generic[FeedT]):
+    """Admission and failure; subclasses pass requests on, and what comes back to the request's feed."""
 
     name: str
 
-    def __init__(self, tokenizer: ModelTokenizer, *, max_streams: int) -> None:
-        self.tokenizer = tokenizer
-        self.context_tokens = min(CONTEXT_TOKENS, tokenizer.context_length)
-        self.prompts = PromptBuilder(tokenizer, self.context_tokens, reserve=min(256, self.context_tokens // 4))
+    def __init__(self, tokenizer: PromptTokenizer, *, context_tokens: int, max_streams: int) -> None:
+        self.context_tokens = context_tokens
+        self.prompts = PromptBuilder(tokenizer, context_tokens, reserve=min(256, context_tokens // 4))
         self._max_streams = max_streams
         self._ids = itertools.count(1)
-        self._running: dict[int, TokenFeed] = {}
-        self._waiting: deque[tuple[int, TokenFeed]] = deque()
+        self._running: dict[int, FeedT] = {}
+        self._waiting: deque[tuple[int, FeedT]] = deque()
         self._ended: EngineError | None = None
         # Reentrant: a finaliser run by the garbage collector may cancel a request from inside these methods.
         self._lock = threading.RLock()
@@ -78,6 +84,11 @@ class SharedEngine(ABC):
     @property
     def alive(self) -> bool:
         return self._ended is None
+
+    @property
+    def problem(self) -> str:
+        """Nothing: an engine of this process either works or ends."""
+        return ""
 
     def submit(self, prompt: Prompt, sampling: SamplingParams) -> Generation:
         """Start a reply. Raises EngineClosed, EngineBusy or PromptTooLong."""
@@ -88,10 +99,10 @@ class SharedEngine(ABC):
             sampling = dataclasses.replace(sampling, max_tokens=room)
         request = next(self._ids)
 
-        def on_end(_feed: TokenFeed, engine_knows: bool) -> None:
+        def on_end(_feed: Feed, engine_knows: bool) -> None:
             self._retire(request, engine_knows=engine_knows)
 
-        feed = TokenFeed(prompt, sampling, self.tokenizer, on_end=on_end)
+        feed = self._new_feed(prompt, sampling, on_end)
         with self._lock:
             if self._ended is not None:
                 raise EngineClosed(str(self._ended)) from self._ended
@@ -117,12 +128,6 @@ class SharedEngine(ABC):
             self._running[request] = feed
             feed.start()
             self._start(request, feed.prompt, feed.sampling)
-
-    def _deliver(self, request: int, token_ids: Sequence[int], *, last: bool) -> None:
-        """Called by the subclass with the ids that its library made."""
-        feed = self._running.get(request)
-        if feed is not None:
-            feed.push(token_ids, last=last)
 
     def _note_cached(self, request: int, tokens: int) -> None:
         """Called by a subclass whose library tells how much of the prompt it had in its cache."""
@@ -157,16 +162,19 @@ class SharedEngine(ABC):
                 self._admit()
 
     @abstractmethod
+    def _new_feed(self, prompt: Prompt, sampling: SamplingParams, on_end: Callable[[Feed, bool], None]) -> FeedT: ...
+
+    @abstractmethod
     def in_model(self) -> int:
-        """Requests that the library itself still works on; lags behind `stats` by a step."""
+        """Requests that the library or server itself still works on; lags behind `stats` by a step."""
 
     @abstractmethod
     def _start(self, request: int, prompt: Prompt, sampling: SamplingParams) -> None:
-        """Pass a request to the library. Must not block."""
+        """Pass a request on. Must not block."""
 
     @abstractmethod
     def _stop(self, request: int) -> None:
-        """Make the library drop a request. Must not block, and must tolerate requests that it has finished."""
+        """Have a request dropped. Must not block, and must tolerate requests that have finished."""
 
     @abstractmethod
     def _kv_use(self) -> float: ...
@@ -174,3 +182,22 @@ class SharedEngine(ABC):
     @abstractmethod
     def _shut_down(self) -> None:
         """Give back threads, processes and memory; the engine has ended."""
+
+
+class TokenEngine(SharedEngine[TokenFeed]):
+    """For libraries that take token ids and give them back, which subclasses pass to `_deliver`."""
+
+    def __init__(self, tokenizer: ModelTokenizer, *, max_streams: int) -> None:
+        super().__init__(
+            tokenizer, context_tokens=min(CONTEXT_TOKENS, tokenizer.context_length), max_streams=max_streams
+        )
+        self.tokenizer = tokenizer
+
+    def _new_feed(self, prompt: Prompt, sampling: SamplingParams, on_end: Callable[[Feed, bool], None]) -> TokenFeed:
+        return TokenFeed(prompt, sampling, self.tokenizer, on_end=on_end)
+
+    def _deliver(self, request: int, token_ids: Sequence[int], *, last: bool) -> None:
+        """Called by the subclass with the ids that its library made."""
+        feed = self._running.get(request)
+        if feed is not None:
+            feed.push(token_ids, last=last)

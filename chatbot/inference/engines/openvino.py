@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from chatbot.exceptions import EngineError, ModelFilesError
-from chatbot.inference.engines.base import SharedEngine
+from chatbot.inference.engines.base import TokenEngine
 from chatbot.inference.prompt import Prompt, Utterance
 from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.tokens import ModelTokenizer
@@ -33,7 +33,7 @@ _ROOT = Path(__file__).resolve().parents[3]
 logger = logging.getLogger(__name__)
 
 
-class OpenVINOEngine(SharedEngine):
+class OpenVINOEngine(TokenEngine):
     """Serves a folder's `model.Q8_0.gguf`.
 
     How much of a prompt the prefix cache held, the pipeline tells neither in its metrics nor with a request, so the

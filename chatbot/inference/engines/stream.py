@@ -1,8 +1,9 @@
 """One reply on its way from an engine to whoever reads it.
 
-The engine's side is a `TokenFeed`: ids go in, whole characters come out, and it decides when the reply is over (end
-token, stop string, cap, deadline, cancellation, failure). The reader's side is a `Generation`. The engine never holds
-a `Generation`, so a reader that lets go of one stops the model.
+The engine's side is a `Feed`: what the model makes goes in, whole characters come out, and it decides when the reply is
+over (end token, stop string, cap, deadline, cancellation, failure). A `TokenFeed` takes ids, a `TextFeed` the text that
+a server sends. The reader's side is a `Generation`. The engine never holds a `Generation`, so a reader that lets go of
+one stops the model.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ FinishReason = Literal["stop", "length", "cancelled", "deadline", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the reply: whole characters, and the ids that arrived with them."""
+    """A piece of the reply: whole characters, and the ids that arrived with them, where the engine knows any."""
 
     text: str
     token_ids: tuple[int, ...]
@@ -52,25 +53,16 @@ class Timings:
     tokens_per_s: float | None = None
 
 
-class TokenFeed:
+class Feed:
     """The engine's end of a stream. Any thread may call any method."""
 
-    def __init__(
-        self,
-        prompt: Prompt,
-        sampling: SamplingParams,
-        tokenizer: ModelTokenizer,
-        *,
-        on_end: Callable[[TokenFeed, bool], None],
-    ) -> None:
+    def __init__(self, prompt: Prompt, sampling: SamplingParams, *, on_end: Callable[[Feed, bool], None]) -> None:
         """`on_end(feed, engine_knows)` is called once, without locks held, when the reply is over."""
         self.prompt = prompt
         self.sampling = sampling
         self.chunks: SimpleQueue[Chunk | None] = SimpleQueue()
         self.finish_reason: FinishReason | None = None
         self.error: EngineError | None = None
-        self._tokenizer = tokenizer
-        self._detokenizer = Detokenizer(tokenizer)
         self._stops = StopStrings(sampling.stop)
         self._on_end = on_end
         # Reentrant: the garbage collector may run a reader's finaliser, which cancels, inside any of these methods.
@@ -80,6 +72,7 @@ class TokenFeed:
         self._started: float | None = None
         self._first_token: float | None = None
         self._ended: float | None = None
+        self._prompt_tokens = len(prompt.token_ids)
         self._completion_tokens = 0
         self._first_chunk_tokens = 0
         self._arrivals: list[float] = []
@@ -88,42 +81,6 @@ class TokenFeed:
     def start(self) -> None:
         """The engine has begun with this request."""
         self._started = time.monotonic()
-
-    def push(self, token_ids: Sequence[int], *, last: bool = False) -> None:
-        """Take ids that the model has just made; `last` where the engine has finished the request by itself."""
-        with self._lock:
-            if self.finish_reason is not None:
-                return
-            now = time.monotonic()
-            kept: list[int] = []
-            reason: FinishReason | None = None
-            for index in token_ids:
-                if index in self._tokenizer.end_ids:
-                    reason = "stop"
-                    break
-                kept.append(index)
-                if self._completion_tokens + len(kept) >= self.sampling.max_tokens:
-                    reason = "length"
-                    break
-            if token_ids and self._first_token is None:
-                self._first_token = now
-            self._completion_tokens += len(kept)
-            if kept:
-                self._first_chunk_tokens = self._first_chunk_tokens or len(kept)
-                self._arrivals.append(now)
-            text, stopped = self._stops.push(self._detokenizer.push(kept))
-            if stopped:
-                reason = "stop"
-            elif reason is None and now >= self.expires:
-                reason = "deadline"
-            elif reason is None and last:
-                reason = "length"
-            if reason is not None:
-                text += self._stops.flush()
-            if text or kept:
-                self.chunks.put(Chunk(text, tuple(kept)))
-        if reason is not None:
-            self._finish(reason, engine_knows=last)
 
     def cancel(self) -> None:
         """End the reply because its reader wants no more."""
@@ -149,7 +106,7 @@ class TokenFeed:
             queued_s=since(self._started),
             ttft_s=since(self._first_token),
             total_s=since(self._ended),
-            prompt_tokens=len(self.prompt.token_ids),
+            prompt_tokens=self._prompt_tokens,
             completion_tokens=tokens,
             cached_prompt_tokens=self.cached_prompt_tokens,
             chunk_gap_p50_s=percentile(gaps, 0.5),
@@ -157,6 +114,32 @@ class TokenFeed:
             # The first chunk's tokens took the prompt's time, not their own.
             tokens_per_s=(tokens - self._first_chunk_tokens) / streamed_s if streamed_s > 0 else None,
         )
+
+    def _put(
+        self, text: str, token_ids: tuple[int, ...], *, tokens: int, reason: FinishReason | None, last: bool
+    ) -> FinishReason | None:
+        """Pass on what stands before a stop string; returns why the reply ends here, if it does. The lock is held."""
+        now = time.monotonic()
+        if tokens:
+            self._first_chunk_tokens = self._first_chunk_tokens or tokens
+            self._arrivals.append(now)
+        self._completion_tokens += tokens
+        text, stopped = self._stops.push(text)
+        if stopped:
+            reason = "stop"
+        elif reason is None and now >= self.expires:
+            reason = "deadline"
+        elif reason is None and last:
+            reason = "length"
+        if reason is not None:
+            text += self._stops.flush()
+        if text or token_ids:
+            self.chunks.put(Chunk(text, token_ids))
+        return reason
+
+    def _note_first_token(self) -> None:
+        if self._first_token is None:
+            self._first_token = time.monotonic()
 
     def _finish(self, reason: FinishReason, *, engine_knows: bool, error: EngineError | None = None) -> None:
         with self._lock:
@@ -171,13 +154,83 @@ class TokenFeed:
             self.chunks.put(None)  # whatever happens, the reader must not wait for ever
 
 
+class TokenFeed(Feed):
+    """Takes token ids."""
+
+    def __init__(
+        self,
+        prompt: Prompt,
+        sampling: SamplingParams,
+        tokenizer: ModelTokenizer,
+        *,
+        on_end: Callable[[Feed, bool], None],
+    ) -> None:
+        super().__init__(prompt, sampling, on_end=on_end)
+        self._tokenizer = tokenizer
+        self._detokenizer = Detokenizer(tokenizer)
+
+    def push(self, token_ids: Sequence[int], *, last: bool = False) -> None:
+        """Take ids that the model has just made; `last` where the engine has finished the request by itself."""
+        with self._lock:
+            if self.finish_reason is not None:
+                return
+            kept: list[int] = []
+            reason: FinishReason | None = None
+            for index in token_ids:
+                if index in self._tokenizer.end_ids:
+                    reason = "stop"
+                    break
+                kept.append(index)
+                if self._completion_tokens + len(kept) >= self.sampling.max_tokens:
+                    reason = "length"
+                    break
+            if token_ids:
+                self._note_first_token()
+            text = self._detokenizer.push(kept)
+            reason = self._put(text, tuple(kept), tokens=len(kept), reason=reason, last=last)
+        if reason is not None:
+            self._finish(reason, engine_knows=last)
+
+
+class TextFeed(Feed):
+    """Takes text, where ids are the server's own business.
+
+    A piece counts as one token until the server says how many there were. It may hold several but never less than one,
+    so more pieces than `max_tokens` mean a server that does not keep the cap; then the reply ends here.
+    """
+
+    @property
+    def begun(self) -> bool:
+        """Whether the model has said anything."""
+        return self._first_token is not None
+
+    def push(self, text: str, *, finished: FinishReason | None = None) -> None:
+        """Take a piece of the reply; `finished` where the server has ended it by itself, and why."""
+        with self._lock:
+            if self.finish_reason is not None:
+                return
+            reason = finished
+            if text:
+                self._note_first_token()
+                if self._completion_tokens >= self.sampling.max_tokens:
+                    text, reason = "", "length"
+            reason = self._put(text, (), tokens=1 if text else 0, reason=reason, last=finished is not None)
+        if reason is not None:
+            self._finish(reason, engine_knows=finished is not None)
+
+    def count(self, *, prompt_tokens: int, completion_tokens: int) -> None:
+        """What the server has counted."""
+        with self._lock:
+            self._prompt_tokens, self._completion_tokens = prompt_tokens, completion_tokens
+
+
 class Generation:
     """A reply being written. Iterate over it for its chunks; one reader at a time.
 
     Leaving a `with` block, or letting go of the object, cancels what is still running.
     """
 
-    def __init__(self, feed: TokenFeed) -> None:
+    def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._exhausted = False
         self._let_go = weakref.finalize(self, feed.cancel)

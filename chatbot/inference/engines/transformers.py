@@ -18,7 +18,7 @@ from transformers.generation.continuous_batching.cb_logits_processors import Con
 from transformers.utils.logging import disable_progress_bar
 
 from chatbot.exceptions import EngineError, ModelFilesError
-from chatbot.inference.engines.base import SharedEngine
+from chatbot.inference.engines.base import TokenEngine
 from chatbot.inference.prompt import Prompt, Utterance
 from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.tokens import ModelTokenizer
@@ -35,7 +35,7 @@ _STOP_LIMIT_S = 10.0
 logger = logging.getLogger(__name__)
 
 
-class TransformersEngine(SharedEngine):
+class TransformersEngine(TokenEngine):
     """Serves a folder in Hugging Face layout."""
 
     name = "transformers"
