@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -15,12 +14,11 @@ from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from chatbot.conversations import delivery, replies
+from chatbot.conversations import delivery, presence, replies
 from chatbot.conversations.control import StopListener
 from chatbot.conversations.leases import ActiveTurn, Leases
 from chatbot.conversations.models import Turn
 from chatbot.conversations.publisher import publisher
-from chatbot.conversations.streams import connect
 from chatbot.exceptions import EngineError, LeaseLost, ModelFilesError
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Three heartbeats: a worker that misses them all is gone as far as readiness is concerned.
-PRESENCE_TTL_S = 15
 # How long running replies may go on once the worker is told to leave; after that another worker takes them.
 DRAIN_S = 6.0
 # The engine died; the supervisor starts a fresh worker, which takes the turns that this one gives up.
@@ -87,8 +83,7 @@ class ReplyWorker:
         self._stops.close()
         self.leases.close()
         try:
-            with connect() as client:
-                client.delete(self._presence_key)
+            presence.withdraw(self.id)
         except RedisError:
             logger.debug("the broker is gone; this worker's presence expires by itself")
         publisher.close()
@@ -125,17 +120,14 @@ class ReplyWorker:
             except DatabaseError as error:
                 logger.error("turn %s was not given up, its lease runs out (%s)", active.turn.id, error)
 
-    @property
-    def _presence_key(self) -> str:
-        return f"frontdesk:worker:{self.id}"
-
     def _on_beat(self) -> None:
-        """Tell readiness and the dashboard that this worker lives and what it serves."""
+        """Tell readiness, metrics and the dashboard that this worker lives, what it serves and how busy it is."""
         self.runtime.refresh()
         models = self.runtime.models()
         if not models.engine.alive:
             self._end_with_engine()
-        presence = {
+        stats = models.engine.stats()
+        about = {
             "queue": "replies",
             "engine": models.engine.name,
             "classifier": models.classifier_release.name,
@@ -143,13 +135,14 @@ class ReplyWorker:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started_at": self._started_at,
+            "running": stats.running,
+            "waiting": stats.waiting,
+            "kv_use": stats.kv_use,
         }
         try:
-            with connect() as client:
-                client.set(self._presence_key, json.dumps(presence), ex=PRESENCE_TTL_S)
+            presence.announce(self.id, about)
         except RedisError as error:
             logger.warning("this worker could not announce itself: the broker does not answer (%s)", error)
-        stats = models.engine.stats()
         logger.debug("engine: %d running, %d waiting", stats.running, stats.waiting)
 
 

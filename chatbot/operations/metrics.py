@@ -14,21 +14,20 @@ from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from chatbot.conversations.models import Turn
-from chatbot.operations.readiness import live_workers
+from chatbot.conversations.presence import EngineUse, engines_in_use, live_workers
+from chatbot.operations.turn_metrics import TurnCollector
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 # Gauges over a sliding window, since the turns live in the database and not in this process.
 WINDOW = timedelta(minutes=15)
-# From an idle warm machine (0.1 s) to the deadline of a reply (60 s).
-LATENCY_BUCKETS = (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 registry = CollectorRegistry()
 ProcessCollector(namespace="frontdesk", registry=registry)
@@ -98,28 +97,19 @@ class DeliveryCollector(Collector):
         for served in releases.annotate(count=Count("pk")):
             replies.add_metric([served["classifier__name"] or "", served["generator__name"] or ""], served["count"])
         yield replies
-        yield from self._latencies(recent)
-
-    def _latencies(self, recent: Any) -> Iterator[Metric]:
-        timings = list(recent.exclude(timings={}).values_list("timings", flat=True))
-        stages = {
-            "first_token": ("frontdesk_recent_first_token_seconds", "Engine time to first token, last 15 minutes."),
-            "generate": ("frontdesk_recent_generate_seconds", "Time to write a reply, last 15 minutes."),
-            "queued": ("frontdesk_recent_queued_seconds", "Time from acceptance to claim, last 15 minutes."),
-        }
-        for stage, (name, documentation) in stages.items():
-            seconds = [float(timing[stage]) for timing in timings if stage in timing]
-            yield _histogram(name, documentation, seconds)
 
     def _from_broker(self) -> Iterator[Metric]:
         workers = GaugeMetricFamily("frontdesk_workers", "Live workers by what they serve.", labels=["queue", "engine"])
-        alive = Tally((str(worker.get("queue")), str(worker.get("engine"))) for worker in live_workers())
-        for labels, count in alive.items():
+        alive = live_workers()
+        served = Tally((str(worker.get("queue")), str(worker.get("engine"))) for worker in alive)
+        for labels, count in served.items():
             workers.add_metric(labels, count)
         yield workers
+        yield from _engine_gauges(engines_in_use(alive))
 
 
 registry.register(DeliveryCollector())
+registry.register(TurnCollector())
 
 
 def render_metrics() -> bytes:
@@ -127,7 +117,21 @@ def render_metrics() -> bytes:
     return generate_latest(registry)
 
 
-def _histogram(name: str, documentation: str, seconds: list[float]) -> HistogramMetricFamily:
-    buckets = [(str(bound), float(sum(value <= bound for value in seconds))) for bound in LATENCY_BUCKETS]
-    buckets.append(("+Inf", float(len(seconds))))
-    return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=sum(seconds))
+def _engine_gauges(engines: list[EngineUse]) -> Iterator[Metric]:
+    labels = ["worker", "engine"]
+    running = GaugeMetricFamily(
+        "frontdesk_engine_running_requests", "Replies that the engine writes right now.", labels=labels
+    )
+    waiting = GaugeMetricFamily(
+        "frontdesk_engine_waiting_requests", "Replies that wait inside the engine for room.", labels=labels
+    )
+    kv_use = GaugeMetricFamily(
+        "frontdesk_engine_kv_cache_usage_ratio", "Used share of the engine's key-value cache.", labels=labels
+    )
+    for engine in engines:
+        values = [engine.worker, engine.engine]
+        running.add_metric(values, engine.running)
+        waiting.add_metric(values, engine.waiting)
+        if engine.kv_use is not None:
+            kv_use.add_metric(values, engine.kv_use)
+    yield from (running, waiting, kv_use)

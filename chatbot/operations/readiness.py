@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from redis import Redis
 from redis.exceptions import RedisError
+
+from chatbot.conversations.presence import live_workers
 
 logger = logging.getLogger(__name__)
 
 # A probe that takes longer is as good as none: load balancers and compose give up then.
 CHECK_TIMEOUT_S = 2.0
-WORKER_KEYS = "frontdesk:worker:*"
 
 # Threads of their own, so that a database that hangs holds up neither the page nor the other checks.
 _pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="readiness")
@@ -60,29 +58,6 @@ def check_readiness() -> Readiness:
     else:
         checks.append(Check("replies_worker", False, "unknown while the broker does not answer"))
     return Readiness(tuple(checks), tuple(alive))
-
-
-def live_workers() -> list[dict[str, Any]]:
-    """What the workers that live right now say of themselves.
-
-    Raises:
-        RedisError: the broker does not answer.
-    """
-    with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as client:
-        client.ping()
-        keys = list(client.scan_iter(WORKER_KEYS, count=1000))
-        values: list[bytes | None] = client.mget(keys) if keys else []
-    return [json.loads(value) for value in values if value]
-
-
-def forget_workers() -> None:
-    """Drop all announcements: those of workers that were killed outlive them by seconds and would look like readiness.
-
-    Only for a broker that no worker can have reached yet.
-    """
-    with Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1) as client:
-        for key in client.scan_iter(WORKER_KEYS, count=1000):
-            client.delete(key)
 
 
 def _settle(name: str, answer: Future[Any]) -> Check:

@@ -14,12 +14,12 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError, connections
 
+from chatbot.conversations.presence import forget_workers
 from chatbot.exceptions import FrontdeskError, StartupError
 from chatbot.operations import stack
 from chatbot.operations.broker import wait_until_ready
 from chatbot.operations.instance import check_disk_has_room, check_port_is_free, sole_instance
 from chatbot.operations.preparation import collect_static_files, missing_model_steps, prepare_database
-from chatbot.operations.readiness import forget_workers
 from chatbot.operations.staff import NewAccount, create_first_accounts, sync_groups
 from chatbot.operations.supervisor import Supervisor, describe_exit
 from chatbot.operations.terminal import Terminal

@@ -14,14 +14,17 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from chatbot.conversations import delivery, replies, services, wording
+from chatbot.conversations import delivery, presence, replies, services, wording
 from chatbot.conversations.leases import ActiveTurn
 from chatbot.conversations.models import Conversation, Message, Turn
+from chatbot.conversations.presence import engines_in_use, live_workers
 from chatbot.conversations.worker import ReplyWorker, release_abandoned_turns
 from chatbot.exceptions import EngineError
 from chatbot.inference.classifier import IntentClassifier
 from chatbot.inference.engines import Engine, load_engine
 from chatbot.inference.out_of_scope import Geometry, OutOfScopeRule, ScorePart
+from chatbot.inference.prompt import Utterance
+from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.text_classifier import TextClassifier
 from chatbot.intents.models import Intent
 from chatbot.knowledge.models import Article, Passage
@@ -360,6 +363,18 @@ class OneSnapshot:
 @pytest.fixture
 def worker(models: ServedModels) -> ReplyWorker:
     return ReplyWorker(OneSnapshot(models))  # type: ignore[arg-type]
+
+
+def test_a_worker_tells_with_its_heartbeat_how_busy_its_engine_is(worker: ReplyWorker, models: ServedModels) -> None:
+    prompt = models.engine.prompts.build(system="", guidance="", passages=[], turns=[Utterance("user", "cancel")])
+    with models.engine.submit(prompt, SamplingParams(max_tokens=1000)) as generation:
+        next(generation)
+        worker._on_beat()
+    (engine,) = engines_in_use(live_workers())
+    presence.withdraw(worker.id)
+    assert (engine.engine, engine.running, engine.waiting) == (models.engine.name, 1, 0)
+    assert engine.kv_use is not None
+    assert 0 < engine.kv_use <= 1
 
 
 def test_a_worker_answers_a_turn_once_however_often_it_is_told(customer: Customer, worker: ReplyWorker) -> None:
