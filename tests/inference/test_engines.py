@@ -275,6 +275,16 @@ def test_a_killed_child_fails_its_replies_and_marks_the_engine_dead(tiny_model: 
     engine.close()
 
 
+def test_a_model_that_is_stuck_in_a_step_ends_its_engine(tiny_model: Path) -> None:
+    """No step is as quick as this limit, so the first one counts as stuck; the proof has a limit of its own."""
+    engine = OpenVINOEngine(tiny_model, max_streams=1, kv_cache_mib=16, threads=1, step_limit_s=1e-5)
+    running = engine.submit(ask(engine), ENDLESS)
+    with pytest.raises(EngineError, match="it was stuck"):
+        list(running)
+    assert not engine.alive
+    engine.close()
+
+
 def test_a_killed_worker_leaves_no_orphan(tiny_model: Path) -> None:
     program = (
         "from pathlib import Path; from chatbot.inference.engines.openvino import OpenVINOEngine as E\n"

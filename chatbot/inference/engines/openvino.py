@@ -50,8 +50,13 @@ class OpenVINOEngine(TokenEngine):
         kv_cache_mib: int,
         threads: int | None,
         start_limit_s: int = START_LIMIT_S,
+        step_limit_s: float | None = None,
     ) -> None:
-        """Returns once the child has proved itself. Raises ModelFilesError, or EngineError where it could not."""
+        """Returns once the child has proved itself. Raises ModelFilesError, or EngineError where it could not.
+
+        A step of the model that takes longer than `step_limit_s` ends the child, and so the engine. By default the
+        child chooses: eight seconds, or more where its proof was slow.
+        """
         super().__init__(ModelTokenizer(model_dir), max_streams=max_streams)
         gguf = model_dir / GGUF_NAME
         if not gguf.is_file():
@@ -71,6 +76,7 @@ class OpenVINOEngine(TokenEngine):
                 system="", guidance="", passages=(), turns=[Utterance("user", "Hello, can you help me?")]
             ).token_ids,
             "start_limit_s": start_limit_s,
+            "step_limit_s": step_limit_s,
             **_kv_shape(model_dir),
         }
         self._connection, theirs = socket.socketpair()

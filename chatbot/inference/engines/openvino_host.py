@@ -23,16 +23,20 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import openvino
 import openvino_genai as genai
 
-# A step of the batch sizes we schedule takes well under a second. `step()` cannot be interrupted from Python, so the
-# kernel's alarm, whose default is to end the process, is the watchdog.
-_STEP_LIMIT_S = 60
+# Native code that hangs cannot be interrupted from Python, so the kernel's alarm, whose default is to end the process,
+# is the watchdog. A step's limit is a multiple of what the slowest step of the proof took, since a large model on a
+# small machine is slow and not stuck: the fullest batch takes some ten times a step of the proof.
+_SHORTEST_STEP_LIMIT_S = 8.0
+_STEP_LIMIT_IN_PROOF_STEPS = 50
 # Bounds how long a long prompt may hold up the next token of other streams, and the wait before a cancellation is
 # seen: 256 tokens are about 0.2 s on two cores for a 135M model.
 _TOKENS_PER_STEP = 256
@@ -66,15 +70,22 @@ class Host:
         self._pipeline = genai.ContinuousBatchingPipeline(settings["gguf"], config, "CPU", properties)
         self._handles: dict[int, Any] = {}
 
-    def prove(self, token_ids: Sequence[int], vocab_size: int) -> None:
-        """Raise RuntimeError unless the model gives the same sensible ids alone, from the cache and in a batch."""
+    def prove(self, token_ids: Sequence[int], vocab_size: int) -> float:
+        """Raise RuntimeError unless the model gives the same sensible ids alone, from the cache and in a batch.
+
+        Returns how long the slowest step took, in seconds.
+        """
         replies: list[list[int]] = []
+        slowest = 0.0
         for streams in (1, 1, 3):
             made: dict[int, list[int]] = {-index: [] for index in range(1, streams + 1)}
             for request in made:
                 self.add({"add": request, "ids": token_ids, "max_tokens": _PROOF_TOKENS})
             while self.busy:
-                for request, ids, outcome in self.step():
+                began = time.monotonic()
+                moves = self.step()
+                slowest = max(slowest, time.monotonic() - began)
+                for request, ids, outcome in moves:
                     if outcome not in (None, FINISHED):
                         raise RuntimeError(outcome)
                     made[request].extend(ids)
@@ -83,6 +94,7 @@ class Host:
             raise RuntimeError("the proof gave different replies to one prompt")
         if not all(0 <= index < vocab_size for index in replies[0]):
             raise RuntimeError("the proof gave ids outside the vocabulary")
+        return slowest
 
     @property
     def busy(self) -> bool:
@@ -120,9 +132,7 @@ class Host:
 
     def step(self) -> list[Move]:
         """One step of the batch: (request, new ids, outcome) for each request that moved."""
-        signal.alarm(_STEP_LIMIT_S)
         self._pipeline.step()
-        signal.alarm(0)
         moved: list[Move] = []
         for request, handle in list(self._handles.items()):
             ids: list[int] = []
@@ -137,6 +147,16 @@ class Host:
         return moved
 
 
+@contextmanager
+def _within(limit_s: float) -> Iterator[None]:
+    """What is done inside ends in time, or the process does."""
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def _outcome(status: Any) -> str | None:
     if status == genai.GenerationStatus.RUNNING:
         return None
@@ -147,24 +167,25 @@ def _outcome(status: Any) -> str | None:
 
 def serve(connection: socket.socket, settings: dict[str, Any]) -> None:
     """Load, prove, say so, then run the batch until the other side hangs up."""
-    signal.alarm(settings["start_limit_s"])
-    host = Host(settings)
-    host.prove(settings["proof_ids"], settings["vocab_size"])
-    signal.alarm(0)
+    with _within(settings["start_limit_s"]):
+        host = Host(settings)
+        slowest = host.prove(settings["proof_ids"], settings["vocab_size"])
+    step_limit_s = settings["step_limit_s"] or max(_SHORTEST_STEP_LIMIT_S, _STEP_LIMIT_IN_PROOF_STEPS * slowest)
     _send(connection, {"ready": {"openvino": openvino.get_version()}})
     inbox = _Inbox(connection)
     held = 0
     while inbox.open:
-        for frame in inbox.read(wait=not host.busy):
-            if "add" in frame:
-                host.add(frame)
-            else:
-                host.stop(frame["stop"])
-        if host.busy:
-            made = host.step()
-            if made or host.held != held:
-                held = host.held
-                _send(connection, {"made": made, "kv": host.kv_use, "held": held})
+        frames = list(inbox.read(wait=not host.busy))
+        with _within(step_limit_s):
+            for frame in frames:
+                if "add" in frame:
+                    host.add(frame)
+                else:
+                    host.stop(frame["stop"])
+            made = host.step() if host.busy else []
+        if made or host.held != held:
+            held = host.held
+            _send(connection, {"made": made, "kv": host.kv_use, "held": held})
 
 
 class _Inbox:
