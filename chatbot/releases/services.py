@@ -14,6 +14,7 @@ from django.db import transaction
 from chatbot.exceptions import ReleaseError
 from chatbot.releases.artifacts import new_release_folder, read_manifest, verify_release_folder
 from chatbot.releases.models import Kind, Promotion, Release
+from chatbot.releases.remote import check_fits_engine
 from chatbot.releases.selectors import current_promotion, older_promoted_release, release_directory
 
 
@@ -107,6 +108,8 @@ def check_servable(release: Release) -> None:
     """Raise InvalidArtifact or ReleaseError where a worker could not serve this release."""
     directory = release_directory(release)
     verify_release_folder(directory, manifest_digest=release.manifest_digest, kind=release.kind)
+    if release.kind == Kind.GENERATOR:
+        check_fits_engine(release)
     if release.kind == Kind.CLASSIFIER:
         from chatbot.inference.classifier import IntentClassifier
         from chatbot.releases.encoders import current_encoder_digest

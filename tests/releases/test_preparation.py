@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from chatbot.exceptions import ReleaseError
 from chatbot.inference.encoder import encoder_digest
 from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.preparation import generator_directory, models_are_prepared, prepare_base_models
@@ -91,6 +92,68 @@ def test_what_a_person_promoted_survives_a_restart(sources: Path, settings: Sett
     assert models_are_prepared()
     prepare_base_models()
     assert current_name() == "generator-0001"
+
+
+@pytest.fixture
+def model_server(sources: Path, settings: Settings) -> None:
+    """The settings name a model of a server, and no weights of a generator are anywhere."""
+    settings.ENGINE = "openai"
+    settings.OPENAI_BASE_URL = "https://models.internal:8443/v1"
+    settings.OPENAI_MODEL = "Qwen/Qwen2.5-7B-Instruct"
+    settings.GENERATOR_MODEL = str(sources / "nowhere")
+
+
+@pytest.mark.usefixtures("model_server")
+def test_a_servers_model_becomes_a_release_without_weights() -> None:
+    assert not models_are_prepared()
+    for _ in range(2):
+        prepare_base_models()
+        assert models_are_prepared()
+    release = Release.objects.get()
+    assert (release.name, current_name()) == ("generator-0001", "generator-0001")
+    assert release.base == "Qwen/Qwen2.5-7B-Instruct at models.internal:8443"
+    assert [path.name for path in release_directory(release).iterdir()] == ["manifest.json"]
+    assert release.manifest["files"] == {}
+    check_servable(release)
+
+
+@pytest.mark.usefixtures("model_server")
+def test_another_server_or_model_is_followed(settings: Settings) -> None:
+    prepare_base_models()
+    settings.OPENAI_MODEL = "another"
+    assert not models_are_prepared()
+    prepare_base_models()
+    settings.OPENAI_BASE_URL = "https://elsewhere/v1"
+    prepare_base_models()
+    assert Release.objects.count() == 3
+    settings.OPENAI_MODEL = "Qwen/Qwen2.5-7B-Instruct"
+    settings.OPENAI_BASE_URL = "https://models.internal:8443/another/path"
+    prepare_base_models()
+    assert (Release.objects.count(), current_name()) == (3, "generator-0001")
+
+
+def test_to_a_server_and_back(sources: Path, settings: Settings) -> None:
+    prepare_base_models()
+    settings.ENGINE, settings.OPENAI_BASE_URL, settings.OPENAI_MODEL = "openai", "http://models/v1", "m"
+    prepare_base_models()
+    assert current_name() == "generator-0002"
+    with pytest.raises(ReleaseError, match=r"generator-0001 is .*, but ENGINE=openai serves m on its server"):
+        promote_release(release=Release.objects.get(name="generator-0001"), reason="the server rambles")
+    settings.ENGINE = "auto"
+    assert not models_are_prepared()
+    prepare_base_models()
+    assert current_name() == "generator-0001"
+    with pytest.raises(ReleaseError, match="generator-0002 is m at models, but ENGINE=auto serves models on disk"):
+        promote_release(release=Release.objects.get(name="generator-0002"), reason="it was better")
+
+
+@pytest.mark.usefixtures("model_server")
+def test_a_servers_release_whose_folder_is_lost_is_made_anew() -> None:
+    prepare_base_models()
+    (release_directory(Release.objects.get()) / "manifest.json").unlink()
+    assert not models_are_prepared()
+    prepare_base_models()
+    assert current_name() == "generator-0002"
 
 
 @pytest.mark.parametrize("name", ["GENERATOR_MODEL", "ENCODER_MODEL"])

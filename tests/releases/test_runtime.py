@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError
+from pytest_django import Settings
 
-from chatbot.exceptions import ClassifierError, InvalidArtifact, ModelFilesError
+from chatbot.exceptions import ClassifierError, InvalidArtifact, ModelFilesError, ReleaseError
+from chatbot.inference.prompt import Utterance
+from chatbot.inference.sampling import SamplingParams
 from chatbot.releases import runtime as runtime_module
 from chatbot.releases.artifacts import new_release_folder
 from chatbot.releases.models import Kind, Release
+from chatbot.releases.remote import named_by_settings
 from chatbot.releases.runtime import Runtime
 from chatbot.releases.selectors import release_directory
-from chatbot.releases.services import promote_release, register_release
+from chatbot.releases.services import promote_release, register_release, store_release
+from tests.inference.scripted_server import ScriptedServer, reply
 from tests.releases.shelf import store_classifier
 
 # Loading happens in a thread with a connection of its own, which sees only what is committed.
@@ -112,6 +117,32 @@ def test_the_old_engine_lives_until_the_last_turn_has_ended(
     served.refresh()
     assert engines[0].closed.wait(WAIT_S)
     assert not engines[1].closed.is_set()
+
+
+def test_a_servers_model_is_reached_over_its_settings(shelf: Path, settings: Settings) -> None:
+    settings.ENGINE, settings.OPENAI_MODEL, settings.OPENAI_API_KEY = "openai", "shop-7b", "sk-1"
+    promote_release(release=store_classifier(), reason="first")
+    with ScriptedServer(reply("From afar.")).running() as server:
+        settings.OPENAI_BASE_URL = server.base_url
+        named = named_by_settings()
+        far = store_release(kind=Kind.GENERATOR, write=lambda _: None, base="shop-7b", configuration=named)
+        promote_release(release=far, reason="first")
+        runtime = Runtime.load()
+        engine = runtime.models().engine
+        prompt = engine.prompts.build(system="", guidance="", passages=[], turns=[Utterance("user", "Hello?")])
+        assert [chunk.text for chunk in engine.submit(prompt, SamplingParams())] == ["From afar."]
+        assert (engine.name, runtime.models().generator_release.name) == ("openai", far.name)
+        assert (server.exchanges[0].body["model"], server.exchanges[0].authorization) == ("shop-7b", "Bearer sk-1")
+        runtime.close()
+
+
+@pytest.mark.usefixtures("engines")
+def test_models_on_disk_are_not_served_where_the_settings_name_a_server(shelf: Path, settings: Settings) -> None:
+    promote_release(release=store_classifier(), reason="first")
+    promote_release(release=store_generator(shelf, "generator-0001"), reason="first")
+    settings.ENGINE, settings.OPENAI_MODEL, settings.OPENAI_BASE_URL = "openai", "shop-7b", "http://models/v1"
+    with pytest.raises(ReleaseError, match=r"serves shop-7b on its server.*prepare_models"):
+        Runtime.load()
 
 
 def test_loading_does_not_hold_up_who_asks(served: Runtime, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,11 +31,11 @@ FeedT = TypeVar("FeedT", bound=Feed)
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """How busy an engine is. `kv_use` is the used share of the key-value cache, 0 to 1."""
+    """How busy an engine is. `kv_use` is the used share of the key-value cache, 0 to 1; None where it is elsewhere."""
 
     running: int
     waiting: int
-    kv_use: float
+    kv_use: float | None
 
 
 class Engine(Protocol):
@@ -177,7 +177,7 @@ class SharedEngine(ABC, Generic[FeedT]):
         """Have a request dropped. Must not block, and must tolerate requests that have finished."""
 
     @abstractmethod
-    def _kv_use(self) -> float: ...
+    def _kv_use(self) -> float | None: ...
 
     @abstractmethod
     def _shut_down(self) -> None:
