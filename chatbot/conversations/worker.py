@@ -130,6 +130,7 @@ class ReplyWorker:
         about = {
             "queue": "replies",
             "engine": models.engine.name,
+            "problem": models.engine.problem,
             "classifier": models.classifier_release.name,
             "generator": models.generator_release.name,
             "pid": os.getpid(),

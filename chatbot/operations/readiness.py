@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -54,10 +55,18 @@ def check_readiness() -> Readiness:
     alive: list[dict[str, Any]] = []
     if checks[-1].ok:
         alive = [worker for worker in workers.result() if worker.get("queue") == "replies"]
-        checks.append(Check("replies_worker", bool(alive), "" if alive else "no replies worker has announced itself"))
+        checks.append(_judge(alive))
     else:
         checks.append(Check("replies_worker", False, "unknown while the broker does not answer"))
     return Readiness(tuple(checks), tuple(alive))
+
+
+def _judge(workers: Sequence[Mapping[str, Any]]) -> Check:
+    """Whether one of the replies workers can answer: it lives, and so does the model server that it may depend on."""
+    if not workers:
+        return Check("replies_worker", False, "no replies worker has announced itself")
+    problems = [str(worker.get("problem") or "") for worker in workers]
+    return Check("replies_worker", "" in problems, "" if "" in problems else problems[0])
 
 
 def _settle(name: str, answer: Future[Any]) -> Check:

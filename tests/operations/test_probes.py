@@ -73,6 +73,24 @@ def test_not_ready_without_a_worker(client: Client) -> None:
     assert failing == {"replies_worker"}
 
 
+@pytest.mark.parametrize(
+    ("problems", "ok", "detail"),
+    [(["it cannot be reached"], False, "it cannot be reached"), (["it cannot be reached", ""], True, "")],
+    ids=["every worker", "one of two"],
+)
+def test_not_ready_while_no_worker_reaches_its_model_server(
+    client: Client, broker: Path, problems: list[str], ok: bool, detail: str
+) -> None:
+    with redis.Redis(unix_socket_path=str(broker)) as broker_client:
+        keys = [f"frontdesk:worker:{number}" for number, _ in enumerate(problems)]
+        for key, problem in zip(keys, problems, strict=True):
+            broker_client.set(key, json.dumps({**PRESENCE, "problem": problem}), ex=15)
+        answer = client.get("/readyz")
+        broker_client.delete(*keys)
+    assert answer.status_code == (200 if ok else 503)
+    assert answer.json()["checks"]["replies_worker"] == {"ok": ok, "detail": detail}
+
+
 def test_announcements_of_workers_of_an_earlier_run_are_forgotten(client: Client, worker: None) -> None:
     forget_workers()
     assert client.get("/readyz").json()["checks"]["replies_worker"]["ok"] is False
