@@ -115,7 +115,7 @@ def _judge_full(
         def stage(message: str, share: float | None, number: int = number) -> None:
             report(f"Fold {number + 1} of {count}: {message}", (number + (share or 0.0)) / count)
 
-        assembled = tune(material, kept, stage).assembled(material, kept)
+        assembled = tune(material, kept, stage).assembled(material)
         # Each out-of-scope text is scored by one of the folds' classifiers, as in `fast`.
         dealt = np.arange(len(rows.out_of_scope), dtype=np.int64) % count
         part = np.full(len(held), number, dtype=np.int64)

@@ -47,8 +47,7 @@ def main() -> None:
     material = Material.gather(rows, encoder, options.seed, replace(recipe, **changed))
 
     started = time.perf_counter()
-    chosen = np.arange(len(rows.texts))
-    tuned = tune(material, chosen)
+    tuned = tune(material, np.arange(len(rows.texts)))
     seconds = time.perf_counter() - started
     print(
         json.dumps(
@@ -57,7 +56,7 @@ def main() -> None:
                 "judges": len(judges),
                 "seed": options.seed,
                 "changed": changed,
-                "frozen": _right(material.frozen_head(chosen).logits(encoder.encode(texts)), labels),
+                "frozen": _right(tuned.frozen_head.logits(encoder.encode(texts)), labels),
                 **{f"base share {share}": _accuracies(material, tuned, share, texts, labels) for share in BASE_SHARES},
                 "seconds": round(seconds),
             }
@@ -92,7 +91,7 @@ def _accuracies(
     material: Material, tuned: Tuned, share: float, texts: list[str], labels: NDArray[np.int64]
 ) -> dict[str, float]:
     drawn = replace(material, recipe=replace(material.recipe, base_share=share))
-    assembled = tuned.assembled(drawn, np.arange(len(material.rows.texts)))
+    assembled = tuned.assembled(drawn)
     features = assembled.encoder.encode(texts)
     return {
         "linear": _right(assembled.head.linear.logits(features), labels),

@@ -187,7 +187,7 @@ def test_the_head_is_drawn_as_far_as_the_encoder_and_its_examples_vote(base: Enc
     everything = np.arange(len(rows.texts))
     material = Material.gather(rows, base, 0, replace(QUICK, epochs=1, base_share=0.25))
     tuned = tune(material, everything)
-    assembled, frozen = tuned.assembled(material, everything), material.frozen_head(everything)
+    assembled, frozen = tuned.assembled(material), material.frozen_head(everything)
     linear, vote = assembled.head.linear, assembled.head.vote
     np.testing.assert_allclose(linear.weights, 0.75 * tuned.head.weights + 0.25 * frozen.weights, atol=1e-6)
     np.testing.assert_allclose(linear.bias, 0.75 * tuned.head.bias + 0.25 * frozen.bias, atol=1e-6)

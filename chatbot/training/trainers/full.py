@@ -76,19 +76,24 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """An encoder and its head as tuning leaves them, and as it may go on."""
+    """An encoder and its head as tuning leaves them, from where it may go on, and the rows they were tuned on.
+
+    `frozen_head` is the head of these rows on the base encoder as it is.
+    """
 
     encoder: TunedEncoder
     head: LinearHead
+    rows: NDArray[np.int64]
+    frozen_head: LinearHead
 
-    def assembled(self, material: Material, chosen: NDArray[np.int64]) -> Assembled:
-        """What is served. `chosen` are the rows that it was tuned on."""
-        share, frozen = material.recipe.base_share, material.frozen_head(chosen)
+    def assembled(self, material: Material) -> Assembled:
+        """What is served."""
+        share, frozen = material.recipe.base_share, self.frozen_head
         encoder = self.encoder.drawn_towards(material.encoder.path, share)
         linear = LinearHead(
             _between(self.head.weights, frozen.weights, share), _between(self.head.bias, frozen.bias, share)
         )
-        vote = gather_vote(encoder.encode(material.texts(chosen)), material.labels(chosen), material.seed)
+        vote = gather_vote(encoder.encode(material.texts(self.rows)), material.labels(self.rows), material.seed)
         return Assembled(encoder, VotingHead(linear, vote))
 
 
@@ -129,7 +134,7 @@ def train_full(
     tuned = tune(material, kept, lambda message, done: report(f"Tuning: {message}", share * (done or 0.0)))
     held_out = None
     if len(held):
-        assembled = tuned.assembled(material, kept)
+        assembled = tuned.assembled(material)
         held_out = hold_out(
             material, assembled, kept, held, _parts(len(held), seed), _parts(len(rows.out_of_scope), seed)
         )
@@ -140,7 +145,7 @@ def train_full(
             lambda message, done: report(f"Finishing on all rows: {message}", share + (1 - share) * (done or 0.0)),
         )
     report("Putting it together", 1.0)
-    assembled = tuned.assembled(material, everything)
+    assembled = tuned.assembled(material)
     trained = finish(
         rows=rows,
         head=assembled.head,
@@ -158,9 +163,10 @@ def train_full(
 
 def tune(material: Material, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
     """Tune the base encoder on the chosen rows, beginning with the frozen head's weights."""
+    frozen = material.frozen_head(chosen)
     encoder, head = fine_tune(
         start=material.encoder.path,
-        head=material.frozen_head(chosen),
+        head=frozen,
         texts=material.texts(chosen),
         labels=material.labels(chosen),
         recipe=material.recipe,
@@ -168,7 +174,7 @@ def tune(material: Material, chosen: NDArray[np.int64], progress: Progress | Non
         seed=material.seed,
         progress=progress,
     )
-    return Tuned(encoder, head)
+    return Tuned(encoder, head, chosen, frozen)
 
 
 def go_on(material: Material, tuned: Tuned, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
@@ -184,7 +190,7 @@ def go_on(material: Material, tuned: Tuned, chosen: NDArray[np.int64], progress:
         seed=material.seed + 1,
         progress=progress,
     )
-    return Tuned(encoder, head)
+    return Tuned(encoder, head, chosen, material.frozen_head(chosen))
 
 
 def hold_out(
