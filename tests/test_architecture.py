@@ -31,7 +31,7 @@ PURE = {
     "conversations/policy.py": {"chatbot.inference.predictions"},
     "inference/prompt.py": set(),
 }
-MODEL_LIBRARIES = ("torch", "transformers", "openvino", "openvino_genai", "sentence_transformers", "sklearn")
+MODEL_LIBRARIES = ("torch", "transformers", "openvino", "openvino_genai", "sentence_transformers", "sklearn", "openai")
 
 
 def modules() -> list[Path]:

@@ -141,6 +141,25 @@ def test_pieces_are_counted_where_the_server_does_not(engine: OpenAIEngine, serv
     assert (generation.finish_reason, generation.timings.completion_tokens) == ("length", 3)
 
 
+def test_counts_along_the_way_do_not_cut_what_the_server_held_back(
+    engine: OpenAIEngine, server: ScriptedServer
+) -> None:
+    """As vLLM sends them with continuous_usage_stats, and a piece that it held back in case a stop string came."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.begin()
+        for piece, tokens in (("Yes", 1), ("", 2), (", of course", 2)):
+            choice = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
+            usage = {"prompt_tokens": 5, "completion_tokens": tokens}
+            exchange.frame(json.dumps({"choices": [choice], "usage": usage}))
+        exchange.finish("length", {"prompt_tokens": 5, "completion_tokens": 2})
+
+    server.script(script)
+    generation = engine.submit(ask(engine), SamplingParams(max_tokens=2))
+    assert read(generation) == "Yes, of course"
+    assert (generation.finish_reason, generation.timings.completion_tokens) == ("length", 2)
+
+
 def test_roles_and_sampling_are_sent(engine: OpenAIEngine, server: ScriptedServer) -> None:
     prompt = engine.prompts.build(
         system="You help.",
@@ -170,9 +189,12 @@ def test_roles_and_sampling_are_sent(engine: OpenAIEngine, server: ScriptedServe
     }
 
 
-def test_a_repetition_penalty_is_sent_only_where_one_is_asked_for(engine: OpenAIEngine, server: ScriptedServer) -> None:
-    read(engine.submit(ask(engine), SamplingParams(repetition_penalty=1.2)))
-    assert server.exchanges[0].body["repetition_penalty"] == 1.2
+def test_what_changes_nothing_is_not_sent(engine: OpenAIEngine, server: ScriptedServer) -> None:
+    read(engine.submit(ask(engine), SamplingParams()))
+    read(engine.submit(ask(engine), SamplingParams(repetition_penalty=1.2, stop=tuple("abcdef"))))
+    plain, told = (exchange.body for exchange in server.exchanges)
+    assert not {"top_p", "stop", "seed", "repetition_penalty"} & plain.keys()
+    assert (told["repetition_penalty"], told["stop"]) == (1.2, ["a", "b", "c", "d"])
 
 
 def test_a_stop_string_that_the_server_ignores_ends_the_reply(engine: OpenAIEngine, server: ScriptedServer) -> None:

@@ -237,13 +237,14 @@ class OpenAIEngine(SharedEngine[TextFeed]):
             "messages": [{"role": role, "content": text} for role, text in messages(feed.prompt.token_ids)],
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if sampling.top_p < 1.0:  # TGI refuses the one that changes nothing
+            request["top_p"] = sampling.top_p
         if sampling.stop:
-            # The feed looks for them too: servers differ in whether they keep to them.
-            request["stop"] = list(sampling.stop)
+            # Four is the most that the API allows. The feed looks for all of them, whatever the server does.
+            request["stop"] = list(sampling.stop[:4])
         if sampling.seed is not None:
             request["seed"] = sampling.seed
         if sampling.repetition_penalty != 1.0:

@@ -199,6 +199,10 @@ class TextFeed(Feed):
     so more pieces than `max_tokens` mean a server that does not keep the cap; then the reply ends here.
     """
 
+    def __init__(self, prompt: Prompt, sampling: SamplingParams, *, on_end: Callable[[Feed, bool], None]) -> None:
+        super().__init__(prompt, sampling, on_end=on_end)
+        self._pieces = 0
+
     @property
     def begun(self) -> bool:
         """Whether the model has said anything."""
@@ -212,7 +216,8 @@ class TextFeed(Feed):
             reason = finished
             if text:
                 self._note_first_token()
-                if self._completion_tokens >= self.sampling.max_tokens:
+                self._pieces += 1
+                if self._pieces > self.sampling.max_tokens:
                     text, reason = "", "length"
             reason = self._put(text, (), tokens=1 if text else 0, reason=reason, last=finished is not None)
         if reason is not None:
