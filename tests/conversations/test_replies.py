@@ -21,7 +21,7 @@ from chatbot.conversations.presence import engines_in_use, live_workers
 from chatbot.conversations.worker import ReplyWorker, release_abandoned_turns
 from chatbot.exceptions import EngineError
 from chatbot.inference.classifier import IntentClassifier
-from chatbot.inference.engines import Engine, load_engine
+from chatbot.inference.engines import Engine, load_engine, openai
 from chatbot.inference.out_of_scope import Geometry, OutOfScopeRule, ScorePart
 from chatbot.inference.prompt import Utterance
 from chatbot.inference.sampling import SamplingParams
@@ -31,6 +31,7 @@ from chatbot.knowledge.models import Article, Passage
 from chatbot.releases.models import Kind, Release
 from chatbot.releases.runtime import ServedModels
 from chatbot.releases.selectors import ReleaseInfo
+from tests.inference.scripted_server import Exchange, ScriptedServer, refuse, reply
 from tests.inference.tiny import make_tiny_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -433,3 +434,80 @@ def test_a_fault_of_ours_ends_like_any_other(
     worker.take(accepted.turn.id)
     accepted.turn.refresh_from_db()
     assert (accepted.turn.status, accepted.turn.error_code) == ("failed", "internal")
+
+
+# --- Replies that a model server writes ---------------------------------------------------------
+
+
+@dataclass
+class Afar:
+    """A worker whose model is on a server."""
+
+    server: ScriptedServer
+    worker: ReplyWorker
+    turn: Turn
+
+    def take(self) -> Turn:
+        self.worker.take(self.turn.id)
+        self.turn.refresh_from_db()
+        return self.turn
+
+
+@pytest.fixture
+def afar(customer: Customer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Afar]:
+    monkeypatch.setattr(openai, "RETRY_GAPS_S", (0.0, 0.0))
+    accepted = services.send_message(
+        visitor_id=customer.conversation.visitor_id,
+        conversation_id=customer.conversation.id,
+        client_id="c-1",
+        text="cancel",
+    )
+    assert accepted.turn is not None
+    with ScriptedServer().running() as server:
+        engine = openai.OpenAIEngine(openai.ModelServer(base_url=server.base_url, model="m"), max_streams=2)
+        models = replace(customer.models, engine=engine)
+        yield Afar(server, ReplyWorker(OneSnapshot(models)), accepted.turn)  # type: ignore[arg-type]
+        engine.close()
+
+
+def test_a_server_writes_the_reply_from_the_article_and_its_release_is_named(afar: Afar) -> None:
+    counts = {"prompt_tokens": 321, "completion_tokens": 4}
+    afar.server.script(reply("Open Account,", " then Orders.", usage=counts))
+    turn = afar.take()
+    assert turn.status == "done"
+    assert Message.objects.get(turn=turn).text == "Open Account, then Orders."
+    assert turn.generator_id == afar.worker.runtime.models().generator_release.id
+    assert counts.items() <= turn.timings.items()
+    sent = afar.server.exchanges[0].body["messages"]
+    assert sent[0]["role"] == "system"
+    assert "Open Account, then Orders, then Cancel." in sent[-1]["content"]
+
+
+def test_a_server_that_goes_on_failing_costs_three_attempts_and_then_the_turn(afar: Afar) -> None:
+    afar.server.script(refuse(500))
+    for attempt in (1, 2, 3):
+        assert afar.take().attempt == attempt
+    assert (afar.turn.status, afar.turn.error_code) == ("failed", "engine")
+    assert "server" not in afar.turn.error_detail
+    assert len(afar.server.exchanges) == 9
+
+
+def test_a_reply_that_broke_off_is_begun_anew_and_told_once(afar: Afar) -> None:
+    def break_off(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.say("Open Acc")
+        exchange.cut()
+
+    afar.server.script(break_off, reply("Open Account."))
+    assert afar.take().status == "queued"
+    assert afar.take().status == "done"
+    assert [message.text for message in Message.objects.filter(turn=afar.turn)] == ["Open Account."]
+
+
+def test_a_worker_tells_with_its_heartbeat_that_its_server_is_gone(afar: Afar, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = "the model server cannot be reached (ConnectError)"
+    monkeypatch.setattr(afar.worker.runtime.models().engine, "_problem", problem)
+    afar.worker._on_beat()
+    told = [worker["problem"] for worker in live_workers()]
+    presence.withdraw(afar.worker.id)
+    assert told == [problem]
