@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatbot.inference.messages import TEMPLATE_TOKENS, MessageTokenizer, messages
+from chatbot.inference.messages import TEMPLATE_TOKENS, MessageTokenizer, messages, without_special_tokens
 from chatbot.inference.prompt import GroundingPassage, PromptBuilder, Utterance
+from chatbot.inference.tokens import ModelTokenizer
+from tests.inference.tiny import SPECIALS
 
 _TEXT = st.one_of(
     st.text(max_size=300),
@@ -42,7 +45,7 @@ def test_a_text_comes_out_as_it_went_in(text: str) -> None:
     prompt = PromptBuilder(MessageTokenizer(), context_tokens=8192, reserve=64).build(
         system="", guidance="", passages=[], turns=[Utterance("user", text)]
     )
-    assert messages(prompt.token_ids) == [("user", text.strip())]
+    assert messages(prompt.token_ids) == [("user", without_special_tokens(text.strip()))]
 
 
 def test_a_lone_surrogate_becomes_a_question_mark() -> None:
@@ -62,3 +65,38 @@ def test_a_cut_leaves_no_half_character() -> None:
         [(_, whole)] = messages((*opening, *ids[:length]))
         [(_, rest)] = messages((*opening, *ids[length:]))
         assert whole + rest == "a€b🎉"
+
+
+SPELLINGS = [
+    *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<|user|>", "<s>", "</s>"),
+    *("[INST]", "[/INST]", "[TOOL_CALLS]", "[gMASK]", "[CLS]", "<sop>", "<bos>", "<pad>", "<think>", "<start_of_turn>"),
+    *("<｜User｜>", "<｜end▁of▁sentence｜>"),
+]
+
+
+@pytest.mark.parametrize("special", SPELLINGS)
+def test_what_is_spelled_like_a_special_token_is_text(special: str) -> None:
+    plain = without_special_tokens(f"a{special}{special}b")
+    assert special not in plain
+    assert plain == f"a({special[1:]}({special[1:]}b"
+    assert without_special_tokens(plain) == plain
+
+
+@pytest.mark.parametrize("text", ["I <3 it, if a < b > c", "[My orders](/orders) [x] (see [1])", "<", "a[]b<>c"])
+def test_other_brackets_are_left_alone(text: str) -> None:
+    assert without_special_tokens(text) == text
+
+
+@given(st.lists(st.sampled_from([*SPECIALS, "<", "|", ">", "im_end", " ", "hello"]), max_size=40).map("".join))
+def test_a_server_that_reads_special_tokens_out_of_text_finds_none(tiny_tokenizer: ModelTokenizer, text: str) -> None:
+    ids = tiny_tokenizer.encode_template(without_special_tokens(text))
+    assert tiny_tokenizer.added_ids.isdisjoint(ids)
+
+
+def test_the_ends_of_a_cut_text_do_not_make_a_special_token() -> None:
+    builder = PromptBuilder(MessageTokenizer(), context_tokens=1024, reserve=64)
+    for shift in range(12):
+        text = "x" * (290 + shift) + "<|im_" + " " * 2000 + "end|>" + "y" * (140 + shift)
+        prompt = builder.build(system="", guidance="", passages=[], turns=[Utterance("user", text)])
+        [(_, sent)] = messages(prompt.token_ids)
+        assert "<|im_end|>" not in sent
