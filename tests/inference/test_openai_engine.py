@@ -138,7 +138,8 @@ def test_pieces_are_counted_where_the_server_does_not(engine: OpenAIEngine, serv
     server.script(reply("a", "b", "c", reason="length"))
     generation = engine.submit(ask(engine), SamplingParams(max_tokens=3))
     assert read(generation) == "abc"
-    assert (generation.finish_reason, generation.timings.completion_tokens) == ("length", 3)
+    taken = generation.timings
+    assert (generation.finish_reason, taken.prompt_tokens, taken.completion_tokens) == ("length", None, 3)
 
 
 def test_counts_along_the_way_do_not_cut_what_the_server_held_back(

@@ -39,13 +39,14 @@ class Chunk:
 class Timings:
     """Seconds since submission, and token counts. None where it has not come to that yet.
 
-    `cached_prompt_tokens` is None for good where the engine cannot tell. A gap lies between two chunks of the reply.
+    `cached_prompt_tokens` is None for good where the engine cannot tell, and `prompt_tokens` until a server has told.
+    A gap lies between two chunks of the reply.
     """
 
     queued_s: float | None
     ttft_s: float | None
     total_s: float | None
-    prompt_tokens: int
+    prompt_tokens: int | None
     completion_tokens: int
     cached_prompt_tokens: int | None = None
     chunk_gap_p50_s: float | None = None
@@ -72,7 +73,7 @@ class Feed:
         self._started: float | None = None
         self._first_token: float | None = None
         self._ended: float | None = None
-        self._prompt_tokens = len(prompt.token_ids)
+        self._prompt_tokens: int | None = len(prompt.token_ids)
         self._completion_tokens = 0
         self._first_chunk_tokens = 0
         self._arrivals: list[float] = []
@@ -201,6 +202,7 @@ class TextFeed(Feed):
 
     def __init__(self, prompt: Prompt, sampling: SamplingParams, *, on_end: Callable[[Feed, bool], None]) -> None:
         super().__init__(prompt, sampling, on_end=on_end)
+        self._prompt_tokens = None
         self._pieces = 0
 
     @property
