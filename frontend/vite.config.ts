@@ -12,7 +12,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rollupOptions: {
-      input: { chat: "src/chat/main.ts" },
+      input: { chat: "src/chat/main.ts", performance: "src/dashboard/performance.ts" },
     },
   },
   server: {

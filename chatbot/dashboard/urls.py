@@ -6,10 +6,12 @@ from django.urls import path
 
 from chatbot.dashboard.views import catalogue_check
 from chatbot.dashboard.views.overview import overview
+from chatbot.dashboard.views.performance import performance
 
 app_name = "dashboard"
 urlpatterns = [
     path("", overview, name="overview"),
+    path("performance/", performance, name="performance"),
     path("catalogue-check/", catalogue_check.catalogue_check, name="catalogue-check"),
     path("catalogue-check/<int:pk>/", catalogue_check.run_page, name="catalogue-check-run"),
     path("catalogue-check/<int:pk>/progress/", catalogue_check.run_progress, name="catalogue-check-progress"),

@@ -28,3 +28,17 @@ def duration(run: TrainingRun) -> timedelta | None:
 def percent(share: float | None) -> str:
     """A share to one decimal; a dash where nothing was measured."""
     return "–" if share is None else f"{share:.1%}"
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """Seconds, in milliseconds where they are less than one; a dash where nothing was measured."""
+    if value is None:
+        return "–"
+    return f"{value:.1f} s" if round(value, 3) >= 1 else f"{value * 1000:.0f} ms"
+
+
+@register.filter
+def rate(value: float | None) -> str:
+    """So many in a second; a dash where nothing was measured."""
+    return "–" if value is None else f"{value:.1f}"

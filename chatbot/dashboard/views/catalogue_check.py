@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import cast
 
 from django.contrib import messages
-from django.contrib.admin.views.decorators import staff_member_required
-from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -19,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from chatbot.dashboard.forms import CatalogueCheckForm
 from chatbot.dashboard.headline import headline
 from chatbot.dashboard.progress import progress_of
+from chatbot.dashboard.views.access import for_staff_who
 from chatbot.exceptions import Conflict
 from chatbot.intents.models import Example
 from chatbot.training.catalogue_report import CatalogueReport
@@ -31,12 +29,6 @@ from chatbot.training.trainers import PRESETS
 KIND = TrainingRun.Kind.CROSS_VALIDATION
 MAY_READ, MAY_START = "training.view_trainingrun", "training.add_trainingrun"
 RUNS_SHOWN = 20
-View = Callable[..., HttpResponse]
-
-
-def for_staff_who(permission: str) -> Callable[[View], View]:
-    """Strangers are sent to the login; staff without the permission are refused."""
-    return lambda view: staff_member_required(permission_required(permission, raise_exception=True)(view))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
