@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import urllib.request
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from prometheus_client.parser import text_string_to_metric_families
 
 from .chat_page import QUESTION, ChatPage
 from .stack import Stack
@@ -78,6 +80,16 @@ def test_a_range_is_chosen_by_keyboard_and_the_plots_follow_the_window_and_the_s
     # Two plots in a row become one.
     page.set_viewport_size({"width": 700, "height": 800})
     page.wait_for_function(f"narrow => {CANVAS}.clientWidth > narrow", arg=narrow)
+
+
+def test_what_the_worker_measured_is_on_metrics_of_the_web_process(stack: Stack) -> None:
+    with urllib.request.urlopen(stack.url + "/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        samples = {sample.name: sample for family in families for sample in family.samples}
+    for name in ("queue", "first_token", "engine_first_token", "chunk_gap_p95"):
+        assert samples[f"frontdesk_turn_{name}_seconds_count"].value >= 1
+        assert samples[f"frontdesk_turn_{name}_seconds_sum"].value > 0
+    assert samples["frontdesk_engine_running_requests"].labels["engine"] == "openvino"
 
 
 def test_without_javascript_the_same_numbers_stand_in_the_table(browser: Browser, stack: Stack) -> None:
