@@ -33,6 +33,7 @@ def _settle_environment() -> None:
         "VAR_DIR": str(WORLD),
         "DATABASE_URL": _TEST_DATABASE_URL or f"sqlite:///{WORLD / 'unused.sqlite3'}",
         "DJANGO_SETTINGS_MODULE": "chatbot.settings",
+        "NO_PROXY": "127.0.0.1",
     }
 
 

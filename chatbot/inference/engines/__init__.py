@@ -1,4 +1,4 @@
-"""Generation engines: `load_engine` picks one, `Engine` is what they promise."""
+"""Generation engines. `load_engine` picks one for a model on disk, `openai` reaches a server; `Engine` is for all."""
 
 from __future__ import annotations
 
