@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ CANCELLING = GroundingPassage(
 # Engines that round differently part at the first near tie. Over 214 tokens OpenVINO never took one that the float
 # model held 0.3 less likely (in logits; 0.2 with float32 activations and cache). Wrong weights miss by many.
 NEAR_TIE = 0.6
+# Where the processor computes in bfloat16 there are more near ties, and the first comes sooner.
+OWN_CHOICES = 0.9
 TOKENS = 40
 
 
@@ -57,7 +58,7 @@ def regrets(reference: Any, prompt: tuple[int, ...], reply: list[int]) -> list[f
 
 
 def test_q8_gguf_follows_the_float_model(engine: OpenVINOEngine, reference: Any) -> None:
-    agreements = []
+    regret: list[float] = []
     for question, passages in (
         ("How can I cancel my order?", [CANCELLING]),
         ("How can I cancel my order?", []),
@@ -72,10 +73,10 @@ def test_q8_gguf_follows_the_float_model(engine: OpenVINOEngine, reference: Any)
         )
         generation = engine.submit(prompt, SamplingParams(max_tokens=TOKENS))
         reply = [index for chunk in generation for index in chunk.token_ids]
-        regret = regrets(reference, prompt.token_ids, reply)
-        assert max(regret) < NEAR_TIE, (question, regret)
-        agreements.append(next((at for at, lost in enumerate(regret) if lost > 0.0), len(regret)))
-    assert statistics.median(agreements) >= 12, agreements
+        regret += regrets(reference, prompt.token_ids, reply)
+    assert max(regret) < NEAR_TIE, regret
+    own_choices = sum(lost == 0.0 for lost in regret) / len(regret)
+    assert own_choices > OWN_CHOICES, (own_choices, regret)
 
 
 def test_the_answer_rests_on_the_passage(engine: OpenVINOEngine) -> None:
