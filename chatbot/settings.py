@@ -322,7 +322,7 @@ def _check_model_server() -> None:
 
 if ENGINE == "openai":
     _check_model_server()
-# A folder in Hugging Face layout; empty: the bundled default, prepared under var/models.
+# A folder in Hugging Face layout or a name on its hub; empty: the bundled default, prepared under var/models.
 GENERATOR_MODEL = env.str("GENERATOR_MODEL", default="")
 ENCODER_MODEL = env.str("ENCODER_MODEL", default="")
 REPLY_STREAMS = env.int("REPLY_STREAMS", default=8)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from chatbot.inference.hub import model_folder
+
 if TYPE_CHECKING:
     from chatbot.inference.encoder import Encoder
 
@@ -15,8 +17,9 @@ BASE_ENCODER = "all-minilm-l6-v2"
 
 
 def encoder_directory() -> Path:
-    """The folder of the encoder: the operator's own, or the bundled one under `var/models`."""
-    return Path(settings.ENCODER_MODEL) if settings.ENCODER_MODEL else Path(settings.MODELS_DIR) / BASE_ENCODER
+    """The folder of the encoder: the operator's own, the hub's under `var/models`, or the bundled one there."""
+    models_dir = Path(settings.MODELS_DIR)
+    return model_folder(settings.ENCODER_MODEL, models_dir) if settings.ENCODER_MODEL else models_dir / BASE_ENCODER
 
 
 def load_encoder() -> Encoder:

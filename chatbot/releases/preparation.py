@@ -12,6 +12,7 @@ from pathlib import Path
 from django.conf import settings
 
 from chatbot.exceptions import FrontdeskError, InvalidArtifact, ModelFilesError
+from chatbot.inference.hub import fetch_model, is_fetched, is_hub_name, model_folder
 from chatbot.inference.weights import Progress, prepare_encoder, prepare_generator, verify_model_dir
 from chatbot.releases import remote
 from chatbot.releases.artifacts import read_manifest, verify_release_folder
@@ -32,7 +33,7 @@ def generator_directory() -> Path:
     """Where the base generator is prepared. The operator's own model gets a folder of its own."""
     if not settings.GENERATOR_MODEL:
         return Path(settings.MODELS_DIR) / BASE_GENERATOR
-    source = Path(settings.GENERATOR_MODEL).resolve()
+    source = _generator_source().resolve()
     # Two models in different places may have folders of one name.
     return Path(settings.MODELS_DIR) / f"{source.name}-{hashlib.sha256(bytes(source)).hexdigest()[:8]}"
 
@@ -47,6 +48,8 @@ def prepare_base_models(progress: Progress | None = None) -> None:
     from chatbot.inference.encoder import prepare_openvino_encoder
 
     report = progress or (lambda _message, _share: None)
+    for named in _models_of_the_hub():
+        fetch_model(named, Path(settings.MODELS_DIR), progress)
     encoder = encoder_directory()
     if settings.ENCODER_MODEL:
         if not encoder.is_dir():
@@ -61,7 +64,7 @@ def prepare_base_models(progress: Progress | None = None) -> None:
     if settings.ENGINE == remote.ENGINE:
         _follow(_remote_generator() or _register_remote_generator(), FOLLOWS_SERVER)
         return
-    source = Path(settings.GENERATOR_MODEL) if settings.GENERATOR_MODEL else None
+    source = _generator_source() if settings.GENERATOR_MODEL else None
     follow_base_generator(prepare_generator(source, generator_directory(), progress))
 
 
@@ -69,6 +72,9 @@ def models_are_prepared() -> bool:
     """Whether `prepare_base_models` would find nothing to do. Cheap; loads nothing."""
     from chatbot.inference.encoder import openvino_encoder_was_tried
 
+    models_dir = Path(settings.MODELS_DIR)
+    if not all(is_fetched(model_folder(named, models_dir)) for named in _models_of_the_hub()):
+        return False
     try:
         if not settings.ENCODER_MODEL:
             verify_model_dir(encoder_directory())
@@ -87,6 +93,17 @@ def models_are_prepared() -> bool:
         )
     except FrontdeskError:
         return False
+
+
+def _generator_source() -> Path:
+    """Where the operator's own generator comes from."""
+    return model_folder(settings.GENERATOR_MODEL, Path(settings.MODELS_DIR))
+
+
+def _models_of_the_hub() -> list[str]:
+    """The models that the settings name as on the hub, and that are needed on disk."""
+    needed = [settings.ENCODER_MODEL, settings.GENERATOR_MODEL if settings.ENGINE != remote.ENGINE else ""]
+    return [named for named in needed if is_hub_name(named)]
 
 
 def follow_base_generator(directory: Path) -> Release:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ from pytest_django import Settings
 
 from chatbot.exceptions import ReleaseError
 from chatbot.inference.encoder import encoder_digest
+from chatbot.inference.hub import fetch_model
+from chatbot.releases import preparation
+from chatbot.releases.encoders import encoder_directory
 from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.preparation import generator_directory, models_are_prepared, prepare_base_models
 from chatbot.releases.selectors import current_release, release_directory
 from chatbot.releases.services import check_servable, promote_release
+from tests.inference.model_hub import files_of, serving
 from tests.inference.tiny import write_source
 from tests.inference.tiny_encoder import make_tiny_encoder
 
@@ -46,6 +51,23 @@ def current_name() -> str:
     release = current_release(Kind.GENERATOR)
     assert release is not None
     return release.name
+
+
+def test_models_named_as_on_the_hub_are_brought_and_then_used_like_folders(
+    sources: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, generator = Path(settings.ENCODER_MODEL), Path(settings.GENERATOR_MODEL)
+    settings.ENCODER_MODEL, settings.GENERATOR_MODEL = "owner/encoder", "owner/generator"
+    with serving({"owner/encoder": files_of(encoder), "owner/generator": files_of(generator)}) as hub:
+        monkeypatch.setattr(preparation, "fetch_model", partial(fetch_model, endpoint=hub.url))
+        assert not models_are_prepared()
+        prepare_base_models()
+        assert models_are_prepared()
+        hub.asked.clear()
+        prepare_base_models()
+        assert hub.asked == []
+    assert encoder_directory() == settings.MODELS_DIR / "hub" / "owner--encoder"
+    assert Release.objects.get().path.startswith("models/owner--generator-")
 
 
 def test_the_base_generator_becomes_a_servable_release(sources: Path) -> None:

@@ -15,8 +15,8 @@ from chatbot.exceptions import FrontdeskError
 class Command(BaseCommand):
     help = (
         "Prepares the encoder and the base generator under var/models and registers the generator as a release. Does "
-        "nothing where nothing is missing. GENERATOR_MODEL and ENCODER_MODEL name other models on disk. With "
-        "ENGINE=openai the model server's model is registered instead of the base generator. "
+        "nothing where nothing is missing. GENERATOR_MODEL and ENCODER_MODEL name other models, on disk or on the "
+        "Hugging Face Hub. With ENGINE=openai the model server's model is registered instead of the base generator. "
         "Example: GENERATOR_MODEL=/models/Qwen2.5-0.5B-Instruct python manage.py prepare_models"
     )
 
