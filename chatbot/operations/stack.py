@@ -17,6 +17,8 @@ WEB_GRACE_S = 3
 _AS_ROOT = "ignore:You're running the worker with superuser privileges"
 # The newer implementation does not yet hold a slow reader's frames back.
 _OLD_WEBSOCKETS = "ignore:The `websockets` implementation is deprecated"
+# Static files and exports are read from disk and database, which have no asynchronous way; a thread iterates over them.
+_SYNCHRONOUS_FILES = "ignore:StreamingHttpResponse must consume synchronous iterators"
 
 
 def broker_spec() -> ProcessSpec:
@@ -71,7 +73,8 @@ def _worker(queue: str, *pool: str) -> list[str]:
 
 def _web(host: str, port: int) -> list[str]:
     return [
-        *(sys.executable, "-W", _OLD_WEBSOCKETS, "-m", "uvicorn", "chatbot.asgi:application"),
+        *(sys.executable, "-W", _OLD_WEBSOCKETS, "-W", _SYNCHRONOUS_FILES),
+        *("-m", "uvicorn", "chatbot.asgi:application"),
         *("--host", host, "--port", str(port)),
         *("--lifespan", "off", "--no-access-log", "--no-server-header"),
         # Proxies are counted by settings.TRUSTED_PROXIES; uvicorn's own rule would trust anybody on this machine.
