@@ -185,9 +185,11 @@ def test_the_turn_keeps_what_its_answer_took(customer: Customer) -> None:
     counts = {"prompt_tokens", "completion_tokens", "dropped_turns"}
     # Nobody stopped it, and OpenVINO does not tell what its cache held: neither is stored as zero.
     assert set(taken) == stages | speeds | counts
-    assert min(taken[name] for name in speeds | {"completion_tokens", "prompt_tokens"}) > 0
-    assert taken["chunk_gap_p50"] <= taken["chunk_gap_p95"] <= taken["generate"]
-    assert taken["queued"] + taken["classify"] + taken["first_token"] <= taken["customer_wait"]
+    assert min(taken[name] for name in ("tokens_per_second", "completion_tokens", "prompt_tokens")) > 0
+    # The tiny model's chunks may come together: a gap of less than half a tenth of a millisecond is stored as none.
+    assert 0 <= taken["chunk_gap_p50"] <= taken["chunk_gap_p95"] <= taken["generate"]
+    # Each of them is rounded.
+    assert taken["queued"] + taken["classify"] + taken["first_token"] <= taken["customer_wait"] + 0.001
     assert turn.finished_at is not None
     assert taken["customer_wait"] <= (turn.finished_at - turn.created_at).total_seconds()
 

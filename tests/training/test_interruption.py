@@ -31,7 +31,14 @@ def test_an_interrupted_training_leaves_nothing_behind(tmp_path: Path) -> None:
     }
     command = [sys.executable, "manage.py", "train_classifier", "--train", str(train), "--preset", "full"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell gives what it runs in the background no Ctrl-C, and so would this test's own program.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as training:
         assert training.stderr is not None
         assert any("…" in line for line in iter(training.stderr.readline, ""))
