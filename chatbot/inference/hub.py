@@ -17,8 +17,8 @@ from chatbot.inference.weights import Progress
 REVISION_FILE = "HUB_REVISION"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _WANTED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "LICENSE*"]
-# The same weights once more, for other programs.
-_LEFT_OUT = ["onnx/*", "openvino/*", "*.bin", "*.msgpack", "*.h5"]
+# The same model once more, for other programs.
+_LEFT_OUT = ["onnx/*", "openvino/*"]
 
 
 def is_hub_name(named: str) -> bool:

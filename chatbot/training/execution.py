@@ -40,6 +40,6 @@ def execute(*, run_id: int) -> None:
         except MemoryError:
             logger.error("%s: memory ran out", run)
             lease.end(Status.FAILED, error=OUT_OF_MEMORY)
-        except Exception:
+        except Exception:  # a fault of ours ends the run; left open, it would be tried again and fail the same way
             logger.exception("%s", run)
             lease.end(Status.FAILED, error=UNFORESEEN)

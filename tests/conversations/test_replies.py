@@ -128,7 +128,8 @@ class Customer:
     models: ServedModels
     conversation: Conversation
 
-    def claim(self, text: str) -> Turn:
+    def send(self, text: str) -> Turn:
+        """The turn that is owed an answer, with nobody at it yet."""
         accepted = services.send_message(
             visitor_id=self.conversation.visitor_id,
             conversation_id=self.conversation.id,
@@ -136,7 +137,10 @@ class Customer:
             text=text,
         )
         assert accepted.turn is not None
-        turn = delivery.claim_turn(turn_id=accepted.turn.id, owner="worker")
+        return accepted.turn
+
+    def claim(self, text: str) -> Turn:
+        turn = delivery.claim_turn(turn_id=self.send(text).id, owner="worker")
         assert turn is not None
         return turn
 
@@ -311,19 +315,13 @@ def test_a_worker_that_is_told_to_leave_hands_its_turns_on_whole(
         return stream(prompt, turn, active, *rest)
 
     monkeypatch.setattr(replies, "_stream", stream_until_told_to_leave)
-    accepted = services.send_message(
-        visitor_id=customer.conversation.visitor_id,
-        conversation_id=customer.conversation.id,
-        client_id="c-1",
-        text="cancel",
-    )
-    assert accepted.turn is not None
-    worker.take(accepted.turn.id)
-    accepted.turn.refresh_from_db()
-    assert accepted.turn.status == "queued"
+    turn = customer.send("cancel")
+    worker.take(turn.id)
+    turn.refresh_from_db()
+    assert turn.status == "queued"
     assert not customer.conversation.messages.filter(role="bot").exists()
     monkeypatch.setattr(replies, "_stream", stream)
-    worker.take(accepted.turn.id)
+    worker.take(turn.id)
     assert customer.conversation.messages.filter(role="bot").count() == 1
 
 
@@ -381,15 +379,9 @@ def test_a_worker_tells_with_its_heartbeat_how_busy_its_engine_is(worker: ReplyW
 
 
 def test_a_worker_answers_a_turn_once_however_often_it_is_told(customer: Customer, worker: ReplyWorker) -> None:
-    accepted = services.send_message(
-        visitor_id=customer.conversation.visitor_id,
-        conversation_id=customer.conversation.id,
-        client_id="c-1",
-        text="cancel",
-    )
-    assert accepted.turn is not None
+    turn = customer.send("cancel")
     for _ in range(3):
-        worker.take(accepted.turn.id)
+        worker.take(turn.id)
     assert customer.conversation.messages.filter(role="bot").count() == 1
     worker.take(uuid.uuid4())
 
@@ -401,20 +393,14 @@ def test_an_engine_that_fails_costs_three_attempts_and_then_the_turn(
         raise EngineError("out of memory")
 
     monkeypatch.setattr(replies, "_stream", fail)
-    accepted = services.send_message(
-        visitor_id=customer.conversation.visitor_id,
-        conversation_id=customer.conversation.id,
-        client_id="c-1",
-        text="cancel",
-    )
-    assert accepted.turn is not None
+    turn = customer.send("cancel")
     for attempt in (1, 2, 3):
         Turn.objects.filter(status="running").update(lease_expires_at=timezone.now())
-        worker.take(accepted.turn.id)
-        accepted.turn.refresh_from_db()
-        assert accepted.turn.attempt == attempt
-    assert (accepted.turn.status, accepted.turn.error_code) == ("failed", "engine")
-    assert "memory" not in accepted.turn.error_detail
+        worker.take(turn.id)
+        turn.refresh_from_db()
+        assert turn.attempt == attempt
+    assert (turn.status, turn.error_code) == ("failed", "engine")
+    assert "memory" not in turn.error_detail
 
 
 def test_a_fault_of_ours_ends_like_any_other(
@@ -426,16 +412,10 @@ def test_a_fault_of_ours_ends_like_any_other(
         raise ZeroDivisionError
 
     monkeypatch.setattr(replies, "_classify", crash)
-    accepted = services.send_message(
-        visitor_id=customer.conversation.visitor_id,
-        conversation_id=customer.conversation.id,
-        client_id="c-1",
-        text="cancel",
-    )
-    assert accepted.turn is not None
-    worker.take(accepted.turn.id)
-    accepted.turn.refresh_from_db()
-    assert (accepted.turn.status, accepted.turn.error_code) == ("failed", "internal")
+    turn = customer.send("cancel")
+    worker.take(turn.id)
+    turn.refresh_from_db()
+    assert (turn.status, turn.error_code) == ("failed", "internal")
 
 
 # --- Replies that a model server writes ---------------------------------------------------------
@@ -458,17 +438,11 @@ class Afar:
 @pytest.fixture
 def afar(customer: Customer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Afar]:
     monkeypatch.setattr(openai, "RETRY_GAPS_S", (0.0, 0.0))
-    accepted = services.send_message(
-        visitor_id=customer.conversation.visitor_id,
-        conversation_id=customer.conversation.id,
-        client_id="c-1",
-        text="cancel",
-    )
-    assert accepted.turn is not None
+    turn = customer.send("cancel")
     with ScriptedServer().running() as server:
         engine = openai.OpenAIEngine(openai.ModelServer(base_url=server.base_url, model="m"), max_streams=2)
         models = replace(customer.models, engine=engine)
-        yield Afar(server, ReplyWorker(OneSnapshot(models)), accepted.turn)  # type: ignore[arg-type]
+        yield Afar(server, ReplyWorker(OneSnapshot(models)), turn)  # type: ignore[arg-type]
         engine.close()
 
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from chatbot.exceptions import ClassifierError
 from chatbot.inference.encoder import load_sentence_transformer
 from chatbot.inference.weights import Progress
+from chatbot.training.trainers.augmentation import TokenisedTexts, Views
 from chatbot.training.trainers.heads import LinearHead
-from chatbot.training.trainers.views import TokenisedTexts, Views
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ _GRADIENT_NORM = 1.0
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How to tune. `word_dropout` and `splicing` say how a text is thinned, and how often it is seen with another
-    example of its intent beside it (`views.py`).
+    example of its intent beside it (`augmentation.py`).
 
     `consistency` weighs R-Drop (Liang et al. 2021): every text is seen twice in a batch, under different dropout, and
     the two predictions are drawn together. 0 leaves the second view out, for half of the time.
@@ -129,9 +129,8 @@ def fine_tune(
         torch.manual_seed(seed)
         model = (start.copy() if isinstance(start, TunedEncoder) else load_sentence_transformer(start)).to(device)
         linear = _linear(head, device)
-        tokens = TokenisedTexts.of(model, texts)
         views = Views(
-            tokens,
+            TokenisedTexts.of(model, texts),
             labels,
             np.random.default_rng(seed),
             word_dropout=recipe.word_dropout,
@@ -147,7 +146,7 @@ def fine_tune(
         model.train()
         for epoch in range(epochs):
             for batch in views.batches(recipe.batch_size):
-                loss = _loss(model, linear, tokens, views, batch, targets[batch], recipe)
+                loss = _loss(model, linear, views, batch, targets[batch], recipe)
                 if not torch.isfinite(loss):
                     raise ClassifierError("The training diverged: its loss is no longer a number.")
                 optimiser.zero_grad(set_to_none=True)
@@ -180,7 +179,6 @@ class _Meter:
 def _loss(
     model: SentenceTransformer,
     linear: torch.nn.Linear,
-    texts: TokenisedTexts,
     views: Views,
     batch: NDArray[np.int64],
     targets: torch.Tensor,
@@ -191,7 +189,7 @@ def _loss(
 
     count = 2 if recipe.consistency > 0 else 1
     rows = [views.draw(int(row)) for _ in range(count) for row in batch]
-    logits = linear(_embed(model, rows, texts.pad))
+    logits = linear(_embed(model, rows, views.pad))
     loss = functional.cross_entropy(logits, torch.cat([targets] * count), label_smoothing=recipe.label_smoothing)
     if count == 2:
         first, second = (functional.log_softmax(half, dim=-1) for half in logits.chunk(2))

@@ -93,16 +93,21 @@ class Tuned:
         linear = LinearHead(
             _between(self.head.weights, frozen.weights, share), _between(self.head.bias, frozen.bias, share)
         )
-        vote = gather_vote(encoder.encode(material.texts(self.rows)), material.labels(self.rows), material.seed)
-        return Assembled(encoder, VotingHead(linear, vote))
+        features = encoder.encode(material.texts(self.rows))
+        vote = gather_vote(features, material.labels(self.rows), material.seed)
+        return Assembled(encoder, VotingHead(linear, vote), features[: len(self.rows)])
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A tuned encoder drawn towards its base, its head drawn as far, and the examples that vote beside it."""
+    """A tuned encoder drawn towards its base, its head drawn as far, and the examples that vote beside it.
+
+    `features`, [n, dimension], are those of the rows that it was tuned on.
+    """
 
     encoder: TunedEncoder
     head: VotingHead
+    features: NDArray[np.float32]
 
 
 def train_full(
@@ -149,7 +154,7 @@ def train_full(
     trained = finish(
         rows=rows,
         head=assembled.head,
-        features=assembled.encoder.encode(rows.texts),
+        features=assembled.features,
         encoder_digest=encoder.digest,
         held_out=held_out,
         method=_method(held_out, rows),
@@ -209,7 +214,7 @@ def hold_out(
     strange = np.flatnonzero(strange_part >= 0)
     return score_held_out(
         head=assembled.head,
-        geometry=fit_geometry(encode([rows.texts[row] for row in kept]), rows.labels[kept], material.seed),
+        geometry=fit_geometry(assembled.features, rows.labels[kept], material.seed),
         features=encode([rows.texts[row] for row in held]),
         labels=rows.labels[held],
         rows=held,

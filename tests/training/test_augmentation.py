@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chatbot.inference.encoder import load_sentence_transformer
-from chatbot.training.trainers.views import TokenisedTexts, Views
+from chatbot.training.trainers.augmentation import TokenisedTexts, Views
 from tests.inference.tiny_encoder import make_tiny_encoder
 
 TEXTS = ["where is my order", "track my parcel", "refund", "money back now please", ""]

@@ -61,6 +61,11 @@ class Views:
         self._word_dropout, self._splicing = word_dropout, splicing
         self._peers = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
 
+    @property
+    def pad(self) -> int:
+        """The token that makes the rows of a batch equally long."""
+        return self._texts.pad
+
     def draw(self, row: int) -> list[int]:
         """Token ids of one view of the text."""
         body = self._texts.bodies[row]
