@@ -8,6 +8,7 @@
     │   ├── EngineBusy       the engine's waiting line is full; worth another try
     │   └── PromptTooLong    the prompt leaves no room for an answer in the model's context
     ├── ClassifierError      a classifier could not be trained, or a message not be classified
+    ├── DatasetError         a dataset's rows or files cannot be read, or nothing is left to freeze
     ├── RunStopped           a training run was cancelled, or somebody else has it
     ├── ReleaseError         a release can't be registered, promoted or rolled back
     ├── ImportFailed         a file given by an operator can't be read; nothing was changed
@@ -35,6 +36,7 @@ __all__ = [
     "ClassifierError",
     "Conflict",
     "ConversationClosed",
+    "DatasetError",
     "EngineBusy",
     "EngineClosed",
     "EngineError",
@@ -89,6 +91,10 @@ class PromptTooLong(EngineError):
 
 class ClassifierError(FrontdeskError):
     """A classifier could not be trained, or a message not be classified."""
+
+
+class DatasetError(FrontdeskError):
+    """A dataset's rows or files cannot be read, or nothing is left to freeze."""
 
 
 class RunStopped(FrontdeskError):
