@@ -11,7 +11,7 @@ import pytest
 from chatbot.exceptions import ClassifierError
 from chatbot.inference.encoder import Encoder
 from chatbot.inference.text_classifier import TextClassifier
-from chatbot.training.evaluation import evaluate_classifier
+from chatbot.training.evaluation.classification import evaluate_classifier
 from chatbot.training.trainers.fast import train_fast
 from chatbot.training.trainers.trained import TrainedClassifier
 from tests.training.shop_examples import EXAMPLES, OUT_OF_SCOPE

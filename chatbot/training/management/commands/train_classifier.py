@@ -134,7 +134,7 @@ class Command(BaseCommand):
         from chatbot.intents.selectors import training_examples
         from chatbot.releases.classifiers import load_classifier
         from chatbot.releases.selectors import current_release
-        from chatbot.training.evaluation import classification_times
+        from chatbot.training.evaluation.classification import classification_times
         from chatbot.training.services import train_catalogue_classifier
 
         started = time.perf_counter()
@@ -164,7 +164,7 @@ class Command(BaseCommand):
     def _from_files(self, options: dict[str, Any]) -> dict[str, Any]:
         from chatbot.inference.text_classifier import load_text_classifier
         from chatbot.releases.encoders import load_encoder
-        from chatbot.training.evaluation import classification_times, evaluate_classifier
+        from chatbot.training.evaluation.classification import classification_times, evaluate_classifier
         from chatbot.training.files import read_examples, read_texts
         from chatbot.training.trainers import train_classifier
 
