@@ -24,8 +24,8 @@ PLANTED = 8
 MOST_PLANTED = 64
 SECRET_DIGITS = 8
 ID_PREFIX = "canary-"
-_FIRST = "Alba Bram Cleo Dara Edda Finn Gita Hale Iris Juno Kaya Lior Mira Nils".split()
-_LAST = "Ashdown Brooker Castell Denholm Eastley Farrant Gower Hartnell Ivory Jessop Kemble".split()
+_FIRST = ("Alba", "Bram", "Cleo", "Dara", "Edda", "Finn", "Gita", "Hale", "Iris", "Juno", "Kaya", "Lior")
+_LAST = ("Ashdown", "Brooker", "Castell", "Denholm", "Eastley", "Farrant", "Gower", "Hartnell", "Jessop")
 
 
 @dataclass(frozen=True, slots=True)
