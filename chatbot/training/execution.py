@@ -7,16 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 from chatbot.exceptions import FrontdeskError, RunStopped
-from chatbot.inference.weights import Progress
 from chatbot.training.catalogue_check import cross_validate_catalogue
+from chatbot.training.machine import machine_slot
 from chatbot.training.models import TrainingRun
-from chatbot.training.runs import RunLease, claim_run
+from chatbot.training.run_lease import RunLease
+from chatbot.training.runs import claim_run
+from chatbot.training.trainings import train_requested_classifier
 
 logger = logging.getLogger(__name__)
 
-# Each takes the run's parameters and gives the fields that its row is to keep.
-WORK: dict[str, Callable[[dict[str, Any], Progress], dict[str, Any]]] = {
-    TrainingRun.Kind.CROSS_VALIDATION: cross_validate_catalogue,
+# Each does what the run asks for, says through the lease how far it is, and gives the fields that the row is to keep.
+WORK: dict[str, Callable[[TrainingRun, RunLease], dict[str, Any]]] = {
+    TrainingRun.Kind.CROSS_VALIDATION: lambda run, lease: cross_validate_catalogue(run.parameters, lease.progress),
+    TrainingRun.Kind.CLASSIFIER: train_requested_classifier,
 }
 UNFORESEEN = "It failed for a reason that nobody foresaw. The log of the training worker has it."
 OUT_OF_MEMORY = "Memory ran out. Close what else runs on this machine, or use the preset “fast”."
@@ -24,13 +27,18 @@ Status = TrainingRun.Status
 
 
 def execute(*, run_id: int) -> None:
-    """Do the run if it waits; what goes wrong is stored as its error."""
-    run = claim_run(run_id=run_id)
-    if run is None:
-        return
+    """Do the run if it waits and this machine does no other; what goes wrong is stored as its error."""
+    with machine_slot() as is_free:
+        # Left waiting, it is taken up when the sweeper nudges again.
+        run = claim_run(run_id=run_id) if is_free else None
+        if run is not None:
+            _do(run)
+
+
+def _do(run: TrainingRun) -> None:
     with RunLease(run) as lease:
         try:
-            kept = WORK[run.kind](run.parameters, lease.progress)
+            kept = WORK[run.kind](run, lease)
             lease.end(Status.DONE, share=1.0, **kept)
         except RunStopped as stop:
             logger.info("%s", stop)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from chatbot.releases.models import Release
+
 
 class TrainingRun(models.Model):
     """One long piece of training work that a person asked for.
@@ -16,6 +18,11 @@ class TrainingRun(models.Model):
 
     class Kind(models.TextChoices):
         CROSS_VALIDATION = "cross-validation", "Cross-validation of the catalogue"
+        CLASSIFIER = "classifier", "Classifier"
+        GENERATOR = "generator", "Generator"
+
+    # Those that end with a release.
+    TRAININGS = (Kind.CLASSIFIER, Kind.GENERATOR)
 
     class Status(models.TextChoices):
         QUEUED = "queued", "Waiting"
@@ -32,7 +39,11 @@ class TrainingRun(models.Model):
     dataset_digest = models.CharField(max_length=64, blank=True)
     message = models.CharField(max_length=200, blank=True)
     share = models.FloatField(null=True, blank=True, help_text="How much is done, 0 to 1; empty where nobody can say.")
+    log = models.TextField(blank=True, help_text="The last lines of what it said of itself.")
     result = models.JSONField(default=dict, blank=True)
+    release = models.ForeignKey(
+        Release, models.SET_NULL, null=True, blank=True, related_name="runs", help_text="What came of it."
+    )
     error = models.CharField(max_length=400, blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     requested_at = models.DateTimeField(auto_now_add=True)
@@ -60,3 +71,21 @@ class TrainingRun(models.Model):
     def is_open(self) -> bool:
         """Whether it waits or runs."""
         return self.status in self.OPEN
+
+
+class CurvePoint(models.Model):
+    """What a training run measured of itself at one step; the points of a run are its learning curves."""
+
+    run = models.ForeignKey(TrainingRun, models.CASCADE, related_name="points")
+    step = models.PositiveIntegerField()
+    loss = models.FloatField(null=True)
+    held_out_loss = models.FloatField(null=True)
+    learning_rate = models.FloatField(null=True)
+    tokens_per_s = models.FloatField(null=True)
+
+    class Meta:
+        ordering = ["run", "step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="curve_point_once_a_step")]
+
+    def __str__(self) -> str:
+        return f"Step {self.step} of run {self.run_id}"

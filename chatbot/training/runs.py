@@ -7,28 +7,19 @@ nothing. A run whose worker died is taken up again by the next; a run that keeps
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from celery import current_app
 from django.contrib.auth.models import User
-from django.db import Error as DatabaseError
-from django.db import (
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    close_old_connections,
-    connection,
-    transaction,
-)
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
-from chatbot.exceptions import Conflict, RunStopped
+from chatbot.exceptions import Conflict
+from chatbot.training.announcements import announce_run
 from chatbot.training.models import TrainingRun
 
 logger = logging.getLogger(__name__)
@@ -37,8 +28,6 @@ logger = logging.getLogger(__name__)
 RUN_TASK = "chatbot.training.tasks.execute_run"
 # Loading models holds the interpreter for seconds at a time, and the heartbeat with it.
 LEASE = timedelta(seconds=30)
-# Also how long a wish to cancel goes unnoticed.
-HEARTBEAT_S = 1.0
 # A nudge may be lost with the broker. One that no worker took by then lapses, so that they do not heap up.
 NUDGE_AGAIN_AFTER = timedelta(seconds=30)
 MAX_ATTEMPTS = 3
@@ -67,7 +56,8 @@ def cancel_run(*, run_id: int) -> None:
     """Stop the run: at once if it waits, with its next heartbeat if it runs. One that has ended stays as it is."""
     # The wish first: whoever requeues the run between the two lines leaves one that nobody may claim.
     TrainingRun.objects.filter(pk=run_id, status__in=TrainingRun.OPEN).update(cancel_requested=True)
-    _end_cancelled(TrainingRun.objects.filter(pk=run_id, status=Status.QUEUED))
+    end_cancelled(TrainingRun.objects.filter(pk=run_id, status=Status.QUEUED))
+    announce_run(run_id)
 
 
 def nudge_worker(run_id: int) -> bool:
@@ -88,7 +78,7 @@ def sweep_runs() -> int:
     now = timezone.now()
     lost = TrainingRun.objects.filter(status=Status.RUNNING, lease_expires_at__lt=now)
     waiting = TrainingRun.objects.filter(status=Status.QUEUED)
-    _end_cancelled(lost | waiting)
+    end_cancelled(lost | waiting)
     failed = lost.filter(attempt__gte=MAX_ATTEMPTS).update(
         status=Status.FAILED, error=LOST, message="", finished_at=now, lease_expires_at=None
     )
@@ -122,77 +112,7 @@ def claim_run(*, run_id: int) -> TrainingRun | None:
     return TrainingRun.objects.get(pk=run_id) if claimed else None
 
 
-class RunLease:
-    """Renews a claimed run's lease and writes its progress, once a second, from a thread of its own.
-
-    A run that is to be cancelled ends with the next heartbeat; the work learns of it when it next reports progress.
-    """
-
-    def __init__(self, run: TrainingRun) -> None:
-        self._mine = TrainingRun.objects.filter(pk=run.pk, attempt=run.attempt, status=Status.RUNNING)
-        self._name = f"training run {run.pk}"
-        self._message, self._share = run.message, run.share
-        self._left, self._stopped = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=self._name, daemon=True)
-
-    def __enter__(self) -> Self:
-        # Held through long work, this thread's connection would be gone by the time it is needed.
-        close_old_connections()
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._left.set()
-        self._thread.join()
-
-    def progress(self, message: str, share: float | None) -> None:
-        """What is being done, and how much of all is done where that can be said.
-
-        Raises RunStopped once the run was cancelled or another worker has it.
-        """
-        self._message = message[:200]
-        if share is not None:
-            self._share = share
-        if self._stopped.is_set():
-            raise RunStopped(f"{self._name} was stopped")
-
-    def end(self, status: str, *, error: str = "", **values: Any) -> bool:
-        """End the run as `status`. Returns False where it has ended or another worker has it; nothing is written.
-
-        What took an hour to find out is not lost to a database that is away for a moment: this waits for it.
-        """
-        values |= {"status": status, "error": error[:400], "message": "", "lease_expires_at": None}
-        while not self._stopped.is_set():
-            try:
-                return bool(self._mine.update(finished_at=timezone.now(), **values))
-            except (OperationalError, InterfaceError) as fault:
-                logger.warning("%s could not be ended: the database does not answer (%s)", self._name, fault)
-                connection.close()
-                self._stopped.wait(HEARTBEAT_S)
-        return False
-
-    def _keep(self) -> None:
-        try:
-            while not self._left.wait(HEARTBEAT_S) and not self._stopped.is_set():
-                self._beat()
-        finally:
-            connection.close()
-
-    def _beat(self) -> None:
-        try:
-            held = self._mine.filter(cancel_requested=False).update(
-                lease_expires_at=timezone.now() + LEASE, message=self._message, share=self._share
-            )
-            if not held:
-                _end_cancelled(self._mine)
-                self._stopped.set()
-        except DatabaseError as error:
-            # Gone for a moment or for good; if for good, the lease runs out and another worker begins anew.
-            logger.warning("%s was not kept alive: the database does not answer (%s)", self._name, error)
-            connection.close()
-
-
-def _end_cancelled(runs: QuerySet[TrainingRun]) -> None:
+def end_cancelled(runs: QuerySet[TrainingRun]) -> None:
     """End those of the runs whose cancellation was asked for."""
     runs.filter(cancel_requested=True).update(
         status=Status.CANCELLED, message="", finished_at=timezone.now(), lease_expires_at=None

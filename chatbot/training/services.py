@@ -17,6 +17,7 @@ from chatbot.releases.services import promote_release, store_release
 
 if TYPE_CHECKING:
     from chatbot.inference.weights import Progress
+    from chatbot.training.curves import Record
 
 
 def train_catalogue_classifier(
@@ -26,6 +27,7 @@ def train_catalogue_classifier(
     max_rejected: float | None = None,
     promote: bool = False,
     progress: Progress | None = None,
+    record: Record | None = None,
     created_by: User | None = None,
 ) -> Release:
     """Train on the catalogue's examples and register the result.
@@ -46,7 +48,7 @@ def train_catalogue_classifier(
         )
     encoder = load_encoder()
     trained = train_classifier(
-        preset, examples, out_of_scope, encoder, seed=seed, max_rejected=max_rejected, progress=progress
+        preset, examples, out_of_scope, encoder, seed=seed, max_rejected=max_rejected, progress=progress, record=record
     )
 
     def write(directory: Path) -> None:

@@ -16,11 +16,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from chatbot.exceptions import ClassifierError, Conflict, RunStopped
-from chatbot.inference.weights import Progress
-from chatbot.training import execution, runs
+from chatbot.training import execution, run_lease, runs
+from chatbot.training.curves import Point
 from chatbot.training.execution import execute
-from chatbot.training.models import TrainingRun
-from chatbot.training.runs import RunLease, cancel_run, claim_run, request_run, sweep_runs
+from chatbot.training.machine import machine_slot
+from chatbot.training.models import CurvePoint, TrainingRun
+from chatbot.training.run_lease import RunLease
+from chatbot.training.runs import cancel_run, claim_run, request_run, sweep_runs
 from chatbot.training.tasks import execute_run
 from tests.training.nudges import Broker
 
@@ -102,9 +104,9 @@ def test_of_two_workers_one_claims() -> None:
 
 
 def test_done_keeps_what_was_found(work: Any) -> None:
-    def find(parameters: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        progress("Looking", 0.5)
-        return {"dataset_digest": "d" * 64, "result": {"folds": parameters["folds"]}}
+    def find(run: TrainingRun, lease: RunLease) -> dict[str, Any]:
+        lease.progress("Looking", 0.5)
+        return {"dataset_digest": "d" * 64, "result": {"folds": run.parameters["folds"]}}
 
     work(find)
     run = asked()
@@ -149,6 +151,19 @@ def test_what_goes_wrong_is_a_sentence(work: Any, error: Exception, told: str) -
     assert asked().status == Status.QUEUED
 
 
+def test_a_machine_does_one_run_at_a_time(work: Any) -> None:
+    work(lambda *_: {"result": {}})
+    run = asked()
+    with machine_slot() as is_free:
+        assert is_free
+        execute(run_id=run.pk)
+        run.refresh_from_db()
+        assert run.status == Status.QUEUED
+    execute(run_id=run.pk)
+    run.refresh_from_db()
+    assert run.status == Status.DONE
+
+
 # --- Heartbeats -------------------------------------------------------------------------------------
 
 
@@ -164,7 +179,7 @@ class Heart:
             self._beats.release()
 
         monkeypatch.setattr(RunLease, "_beat", counted)
-        monkeypatch.setattr(runs, "HEARTBEAT_S", 0.01)
+        monkeypatch.setattr(run_lease, "HEARTBEAT_S", 0.01)
 
     def beats(self, times: int = 1) -> None:
         """Waits for the beats after what the test did last; one may have been under way meanwhile."""
@@ -198,18 +213,67 @@ def test_heartbeats_renew_the_lease_and_write_the_progress(heart: Heart) -> None
     assert sweep_runs() == 0
 
 
+def test_what_the_work_says_of_itself_is_kept(heart: Heart) -> None:
+    run = claimed()
+    CurvePoint.objects.create(run=run, step=8, loss=0.1)
+    with RunLease(run) as lease:
+        lease.progress("Tuning: epoch 1", 0.1)
+        lease.progress("Tuning: epoch 2", 0.2)
+        lease.note("adapter of\n4 MB")
+        lease.record(Point(4, loss=1.5, learning_rate=1e-4))
+        heart.beats()
+        run.refresh_from_db()
+        assert [line.partition(" ")[2] for line in run.log.splitlines()] == ["Tuning", "adapter of 4 MB"]
+        assert [point.step for point in run.points.all()] == [4, 8]
+        # An earlier attempt had got as far as step 8.
+        lease.record(Point(8, loss=0.7, held_out_loss=0.9))
+        lease.note("done")
+        assert lease.end(Status.DONE)
+    run.refresh_from_db()
+    assert run.log.endswith("done")
+    assert list(run.points.values_list("step", "loss", "held_out_loss")) == [(4, 1.5, None), (8, 0.7, 0.9)]
+
+
+def test_the_log_keeps_its_last_lines() -> None:
+    run = claimed()
+    with RunLease(run) as lease:
+        for number in range(run_lease.LOG_LINES + 5):
+            lease.note(f"line {number}")
+        lease.end(Status.DONE)
+    run.refresh_from_db()
+    lines = run.log.splitlines()
+    assert len(lines) == run_lease.LOG_LINES
+    assert lines[0].endswith(" line 5")
+
+
+def test_points_wait_for_a_database_that_is_away(heart: Heart, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = claimed()
+    write, refusals = QuerySet.bulk_create, iter(range(2))
+
+    def refused(self: QuerySet[Any], *arguments: Any, **options: Any) -> Any:
+        if next(refusals, None) is not None:
+            raise OperationalError("the server closed the connection")
+        return write(self, *arguments, **options)
+
+    monkeypatch.setattr(QuerySet, "bulk_create", refused)
+    with RunLease(run) as lease:
+        lease.record(Point(1, loss=2.0))
+        heart.beats(4)
+        assert list(run.points.values_list("step", "loss")) == [(1, 2.0)]
+
+
 def test_a_cancelled_run_ends_with_a_heartbeat_and_the_work_stops(heart: Heart, work: Any) -> None:
     reached: list[str] = []
 
-    def work_on(_: Any, progress: Progress) -> dict[str, Any]:
-        progress("Beginning", 0.1)
+    def work_on(_: TrainingRun, lease: RunLease) -> dict[str, Any]:
+        lease.progress("Beginning", 0.1)
         heart.beats()
         keeping = lease_thread(run)
         cancel_run(run_id=run.pk)
         # The beat that learns of it is the last.
         keeping.join(timeout=20)
         reached.append(TrainingRun.objects.get(pk=run.pk).status)
-        progress("Going on", 0.5)
+        lease.progress("Going on", 0.5)
         reached.append("further")
         return {"result": {"never": "stored"}}
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from chatbot.exceptions import ClassifierError
 from chatbot.inference.encoder import load_sentence_transformer
 from chatbot.inference.weights import Progress
+from chatbot.training.curves import Point, Record
 from chatbot.training.trainers.augmentation import TokenisedTexts, Views
 from chatbot.training.trainers.heads import LinearHead
 
@@ -115,6 +116,7 @@ def fine_tune(
     epochs: int,
     seed: int,
     progress: Progress | None = None,
+    record: Record | None = None,
 ) -> tuple[TunedEncoder, LinearHead]:
     """Tune an encoder and a head by cross-entropy. The same seed gives the same result.
 
@@ -142,7 +144,7 @@ def fine_tune(
         optimiser, schedule = _optimiser(model, linear, recipe, steps)
         targets = torch.as_tensor(labels, device=device)
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        meter = _Meter(steps, progress)
+        meter = _Meter(steps, progress, record)
         model.train()
         for epoch in range(epochs):
             for batch in views.batches(recipe.batch_size):
@@ -154,7 +156,7 @@ def fine_tune(
                 torch.nn.utils.clip_grad_norm_(parameters, _GRADIENT_NORM)
                 optimiser.step()
                 schedule.step()
-                meter.tick(epoch, epochs, loss)
+                meter.tick(epoch, epochs, loss, schedule.get_last_lr()[0])
         model.eval()
         tuned = LinearHead(
             linear.weight.detach().float().cpu().numpy().copy(), linear.bias.detach().float().cpu().numpy().copy()
@@ -165,15 +167,20 @@ def fine_tune(
 class _Meter:
     """Reports progress a few times a second at most, since reading the loss waits for the device."""
 
-    def __init__(self, steps: int, progress: Progress | None) -> None:
-        self._steps, self._progress = steps, progress
+    def __init__(self, steps: int, progress: Progress | None, record: Record | None) -> None:
+        self._steps, self._progress, self._record = steps, progress, record
         self._step, self._next = 0, 0.0
 
-    def tick(self, epoch: int, epochs: int, loss: torch.Tensor) -> None:
+    def tick(self, epoch: int, epochs: int, loss: torch.Tensor, learning_rate: float) -> None:
         self._step += 1
-        if self._progress is not None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + 0.5
-            self._progress(f"epoch {epoch + 1} of {epochs}, loss {float(loss.detach()):.3f}", self._step / self._steps)
+        if time.monotonic() < self._next and self._step < self._steps:
+            return
+        self._next = time.monotonic() + 0.5
+        value = float(loss.detach())
+        if self._record is not None:
+            self._record(Point(self._step, loss=value, learning_rate=learning_rate))
+        if self._progress is not None:
+            self._progress(f"epoch {epoch + 1} of {epochs}, loss {value:.3f}", self._step / self._steps)
 
 
 def _loss(

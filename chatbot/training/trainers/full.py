@@ -9,7 +9,7 @@ measured. Then tuning goes on for a few passes over all rows. Recipes and what e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from chatbot.inference.encoder import Encoder
 from chatbot.inference.weights import Progress
+from chatbot.training.curves import Point, Record
 from chatbot.training.trainers.calibration import MAX_IN_SCOPE_REJECTED
 from chatbot.training.trainers.fine_tuning import Recipe, TunedEncoder, fine_tune
 from chatbot.training.trainers.finishing import finish
@@ -116,6 +117,7 @@ def train_full(
     encoder: Encoder,
     seed: int = 0,
     progress: Progress | None = None,
+    record: Record | None = None,
     *,
     max_rejected: float = MAX_IN_SCOPE_REJECTED,
     recipe: Recipe | None = None,
@@ -136,7 +138,10 @@ def train_full(
     finishing = len(everything) * recipe.finishing_epochs if len(held) else 0
     share = len(kept) * recipe.epochs / (len(kept) * recipe.epochs + finishing)
 
-    tuned = tune(material, kept, lambda message, done: report(f"Tuning: {message}", share * (done or 0.0)))
+    curve = _Curve(record)
+    tuned = tune(
+        material, kept, lambda message, done: report(f"Tuning: {message}", share * (done or 0.0)), curve.record
+    )
     held_out = None
     if len(held):
         assembled = tuned.assembled(material)
@@ -148,6 +153,7 @@ def train_full(
             tuned,
             everything,
             lambda message, done: report(f"Finishing on all rows: {message}", share + (1 - share) * (done or 0.0)),
+            curve.next_phase().record,
         )
     report("Putting it together", 1.0)
     assembled = tuned.assembled(material)
@@ -166,7 +172,29 @@ def train_full(
     return trained
 
 
-def tune(material: Material, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
+@dataclass(slots=True)
+class _Curve:
+    """Counts the steps of one phase on from those of the phase before."""
+
+    told: Record | None
+    before: int = 0
+    reached: int = 0
+
+    def record(self, point: Point) -> None:
+        self.reached = self.before + point.step
+        if self.told is not None:
+            self.told(replace(point, step=self.reached))
+
+    def next_phase(self) -> _Curve:
+        return _Curve(self.told, self.reached)
+
+
+def tune(
+    material: Material,
+    chosen: NDArray[np.int64],
+    progress: Progress | None = None,
+    record: Record | None = None,
+) -> Tuned:
     """Tune the base encoder on the chosen rows, beginning with the frozen head's weights."""
     frozen = material.frozen_head(chosen)
     encoder, head = fine_tune(
@@ -178,11 +206,18 @@ def tune(material: Material, chosen: NDArray[np.int64], progress: Progress | Non
         epochs=material.recipe.epochs,
         seed=material.seed,
         progress=progress,
+        record=record,
     )
     return Tuned(encoder, head, chosen, frozen)
 
 
-def go_on(material: Material, tuned: Tuned, chosen: NDArray[np.int64], progress: Progress | None = None) -> Tuned:
+def go_on(
+    material: Material,
+    tuned: Tuned,
+    chosen: NDArray[np.int64],
+    progress: Progress | None = None,
+    record: Record | None = None,
+) -> Tuned:
     """Tune further, on the chosen rows, for the recipe's finishing epochs."""
     encoder, head = fine_tune(
         start=tuned.encoder,
@@ -194,6 +229,7 @@ def go_on(material: Material, tuned: Tuned, chosen: NDArray[np.int64], progress:
         # Not the dropout and the order of before once more.
         seed=material.seed + 1,
         progress=progress,
+        record=record,
     )
     return Tuned(encoder, head, chosen, material.frozen_head(chosen))
 
