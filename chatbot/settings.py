@@ -26,10 +26,11 @@ environ.Env.read_env(env.str("ENV_FILE", default="") or BASE_DIR / ".env")
 VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
 MODELS_DIR = VAR_DIR / "models"
 RELEASES_DIR = VAR_DIR / "releases"
+DATASETS_DIR = VAR_DIR / "datasets"
 MEDIA_ROOT = VAR_DIR / "media"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default="") or VAR_DIR / "static")
 try:
-    for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, MEDIA_ROOT, STATIC_ROOT):
+    for _directory in (VAR_DIR, MODELS_DIR, RELEASES_DIR, DATASETS_DIR, MEDIA_ROOT, STATIC_ROOT):
         # Nobody else's business: customers' messages and the secret key live there.
         _directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 except OSError as error:

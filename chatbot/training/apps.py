@@ -5,3 +5,10 @@ from django.apps import AppConfig
 
 class TrainingConfig(AppConfig):
     name = "chatbot.training"
+
+    def ready(self) -> None:
+        from auditlog.registry import auditlog
+
+        from chatbot.training.models import Dataset
+
+        auditlog.register(Dataset, exclude_fields=["manifest", "former_digests"])

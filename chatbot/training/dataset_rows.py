@@ -50,7 +50,19 @@ class ReplyRow(_Part):
     origin: Origin = Origin()
 
 
-Row = TypeVar("Row", IntentRow, ReplyRow)
+class TranscriptRow(_Part):
+    """A redacted conversation as it went, for adaptation to how customers and staff write.
+
+    Replies that a reviewer corrected stand as corrected, and rejected ones are left out.
+    """
+
+    id: str
+    messages: tuple[Utterance, ...]
+    language: str = ""
+    origin: Origin = Origin()
+
+
+Row = TypeVar("Row", IntentRow, ReplyRow, TranscriptRow)
 
 
 def read_row(kind: type[Row], line: str | bytes) -> Row:

@@ -1,4 +1,4 @@
-"""Long work on the training queue, with its progress and what came of it."""
+"""Frozen datasets, and long work on the training queue with its progress and what came of it."""
 
 from __future__ import annotations
 
@@ -89,3 +89,34 @@ class CurvePoint(models.Model):
 
     def __str__(self) -> str:
         return f"Step {self.step} of run {self.run_id}"
+
+
+class Dataset(models.Model):
+    """A frozen, redacted snapshot of reviewed conversations and examples: a folder of JSONL files and its manifest.
+
+    It changes in one way only: the rows of a person who is to be forgotten are taken out, which gives it another
+    digest. The earlier ones are kept, since releases name what they were trained on by digest.
+    """
+
+    name = models.CharField(max_length=80, unique=True, help_text="Such as dataset-0001.")
+    path = models.CharField(max_length=400, help_text="Relative to the folder that holds what the system writes.")
+    digest = models.CharField(max_length=64, db_index=True)
+    manifest = models.JSONField(default=dict)
+    note = models.TextField(blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    former_digests = models.JSONField(default=list, blank=True)
+    erased_rows = models.PositiveIntegerField(default=0)
+    erased_at = models.DateTimeField(null=True, blank=True, help_text="When rows were last taken out of it.")
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [("download_dataset", "Can download datasets")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def digests(self) -> list[str]:
+        """All that it ever had, the present one first."""
+        return [self.digest, *reversed(self.former_digests)]
