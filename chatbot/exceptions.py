@@ -17,6 +17,7 @@
     ├── Refused              a customer's command that was understood and not carried out
     │   ├── NotFound         it names something that does not exist or is somebody else's
     │   ├── Conflict         it no longer applies
+    │   │   └── StaleReview  somebody else has reviewed the turn meanwhile
     │   ├── ConversationClosed
     │   ├── Busy             too much is owed already; worth another try after `retry_after` seconds
     │   └── RateLimited      too fast; worth another try after `retry_after` seconds
@@ -52,6 +53,7 @@ __all__ = [
     "Refused",
     "ReleaseError",
     "RunStopped",
+    "StaleReview",
     "StartupError",
 ]
 
@@ -134,6 +136,10 @@ class Conflict(Refused):
     """It no longer applies."""
 
     code = "conflict"
+
+
+class StaleReview(Conflict):
+    """The turn was reviewed, or a review of it taken back, since the page was opened; nothing was written."""
 
 
 class ConversationClosed(Refused):

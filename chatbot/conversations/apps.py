@@ -12,4 +12,10 @@ class ConversationsConfig(AppConfig):
 
         from chatbot.conversations.models import Review
 
-        auditlog.register(Review)
+        # What reviewers write may quote customers, whose erasure must not be undone by a log.
+        auditlog.register(
+            Review,
+            exclude_fields=["version", "reviewed_at"],
+            mask_fields=["edited_reply", "note"],
+            mask_callable="chatbot.conversations.audit.masked",
+        )

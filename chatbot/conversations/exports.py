@@ -169,6 +169,7 @@ def _document(conversation: Conversation) -> dict[str, Any]:
         "status": conversation.status,
         "language": conversation.language,
         "training_consent": conversation.training_consent,
+        "excluded_from_training": conversation.excluded_from_training,
         "is_demo": conversation.is_demo,
         "created_at": utc_text(conversation.created_at),
         "updated_at": utc_text(conversation.updated_at),
@@ -211,8 +212,9 @@ def _turn(turn: Turn) -> dict[str, Any]:
         "timings": turn.timings,
         "review": review
         and {
-            "verdict": review.verdict,
+            "verdict": review.verdict or None,
             "intent": review.intent.slug if review.intent else None,
+            "out_of_scope": review.out_of_scope,
             "edited_reply": review.edited_reply,
             "note": review.note,
         },

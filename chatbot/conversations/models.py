@@ -51,6 +51,9 @@ class Conversation(models.Model):
     training_consent = models.BooleanField(
         default=True, help_text="May be used for training once reviewed and redacted."
     )
+    excluded_from_training = models.BooleanField(
+        default=False, help_text="A reviewer keeps it out of training, whatever the customer agreed to."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
@@ -189,26 +192,51 @@ class Message(models.Model):
 
 
 class Review(models.Model):
-    """What a person made of one turn: the intent it should have had, and whether the reply was right."""
+    """What a person made of one turn: the intent it should have had, and whether the reply was right.
+
+    Either half may be left open. No intent and not `out_of_scope` means that the intent was not judged; an empty
+    `verdict`, that the reply was not. `version` counts the changes, so that nobody overwrites what they have not seen.
+    """
 
     class Verdict(models.TextChoices):
         ACCEPTED = "accepted", "Accepted"
         EDITED = "edited", "Edited"
         REJECTED = "rejected", "Rejected"
 
+    # Somebody decided something: a note alone leaves the turn to be reviewed.
+    JUDGED: ClassVar = Q(intent__isnull=False) | Q(out_of_scope=True) | ~Q(verdict="")
+
     turn = models.OneToOneField(Turn, models.CASCADE, related_name="review")
     intent = models.ForeignKey(Intent, models.SET_NULL, null=True, blank=True, related_name="+")
-    verdict = models.CharField(max_length=10, choices=Verdict.choices)
+    out_of_scope = models.BooleanField(default=False, help_text="No intent of the catalogue fits.")
+    verdict = models.CharField(max_length=10, choices=Verdict.choices, blank=True)
     edited_reply = models.TextField(blank=True)
     note = models.TextField(blank=True)
+    version = models.PositiveIntegerField(default=1, editable=False)
     reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
-    reviewed_at = models.DateTimeField(auto_now=True)
+    reviewed_at = models.DateTimeField(auto_now=True, db_index=True)
 
     class Meta:
         ordering = ["-reviewed_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(out_of_scope=False) | Q(intent__isnull=True), name="review_intent_or_out_of_scope"
+            )
+        ]
 
     def __str__(self) -> str:
-        return f"{self.get_verdict_display()} by {self.reviewed_by or 'the demo'}"
+        return f"{self.summary} by {self.reviewed_by or 'the demo'}"
+
+    @property
+    def is_judged(self) -> bool:
+        return self.intent_id is not None or self.out_of_scope or bool(self.verdict)
+
+    @property
+    def summary(self) -> str:
+        """What was judged, in a word or two."""
+        if self.verdict:
+            return str(self.get_verdict_display())
+        return "Intent reviewed" if self.is_judged else "Noted"
 
 
 class PredictionExplanation(models.Model):

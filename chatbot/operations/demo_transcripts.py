@@ -170,10 +170,12 @@ def _source(named: dict[str, str], catalogue: _Catalogue) -> dict[str, str]:
 def _review(review: dict[str, Any], index: int, turn: Turn, catalogue: _Catalogue) -> Review:
     """The review of the turn that answers message number `index`."""
     corrected = review.get("intent_corrections", {}).get(str(index))
+    intent = catalogue.intents[corrected] if corrected else turn.intent
     is_meant = review.get("message", index + 1) == index + 1
     return Review(
         turn=turn,
-        intent=catalogue.intents[corrected] if corrected else turn.intent,
+        intent=intent,
+        out_of_scope=intent is None,
         verdict=review["verdict"] if is_meant else Review.Verdict.ACCEPTED,
         edited_reply=review.get("edited_reply", "") if is_meant else "",
         note=review.get("note", "") if is_meant else "",

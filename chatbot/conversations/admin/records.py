@@ -164,8 +164,8 @@ class MessageAdmin(RecordAdmin):
 
 @admin.register(Review)
 class ReviewAdmin(RecordAdmin):
-    list_display = ("question", "verdict_badge", "intent", "reviewed_by", "reviewed_at")
-    list_filter = ("verdict", "reviewed_at", "reviewed_by")
+    list_display = ("question", "verdict_badge", "intent_or_scope", "reviewed_by", "reviewed_at")
+    list_filter = ("verdict", "out_of_scope", "reviewed_at", "reviewed_by")
     list_select_related = ("turn__message", "intent", "reviewed_by")
     search_fields = ("turn__message__text", "edited_reply", "note")
     search_help_text = "Search in questions, edited replies and notes."
@@ -178,7 +178,11 @@ class ReviewAdmin(RecordAdmin):
 
     @admin.display(description="verdict", ordering="verdict")
     def verdict_badge(self, review: Review) -> SafeString:
-        return cells.badge(review.get_verdict_display(), review.verdict)
+        return cells.badge(review.summary, review.verdict or "plain")
+
+    @admin.display(description="intent", ordering="intent__name")
+    def intent_or_scope(self, review: Review) -> str:
+        return "out of scope" if review.out_of_scope else str(review.intent or cells.EMPTY)
 
     @admin.display(description="transcript")
     def transcript(self, review: Review) -> SafeString:
