@@ -118,6 +118,9 @@ class Turn(models.Model):
     generator = models.ForeignKey(Release, models.PROTECT, null=True, blank=True, related_name="+")
     finish_reason = models.CharField(max_length=16, blank=True)
     timings = models.JSONField(default=dict, blank=True, help_text="Seconds and token counts, by stage.")
+    is_triaged = models.BooleanField(
+        default=False, editable=False, help_text="The review queue knows whether this turn is worth a reviewer's time."
+    )
 
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -134,6 +137,7 @@ class Turn(models.Model):
             ),
             # With what the Performance page counts by, so that it need not read the turns themselves.
             models.Index(fields=["finished_at", "status", "conversation"], name="turn_ended"),
+            models.Index(fields=["finished_at"], name="turn_untriaged", condition=Q(is_triaged=False)),
         ]
 
     def __str__(self) -> str:
@@ -237,6 +241,28 @@ class Review(models.Model):
         if self.verdict:
             return str(self.get_verdict_display())
         return "Intent reviewed" if self.is_judged else "Noted"
+
+
+class ReviewItem(models.Model):
+    """A turn that waits for a reviewer. `triage` adds and removes them; `reasons` are revived by `review_reasons`."""
+
+    turn = models.OneToOneField(Turn, models.CASCADE, related_name="review_item")
+    reasons = models.JSONField(default=dict, help_text="Why it is worth a look: what each reason rests on, by kind.")
+    priority = models.PositiveIntegerField()
+    skips = models.PositiveSmallIntegerField(default=0, help_text="How often it was put off.")
+    claimed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        # What was put off comes after everything else; of equals the newest comes first.
+        ordering = ["skips", "-priority", "-id"]
+        indexes = [models.Index(fields=["skips", "-priority", "-id"], name="review_item_order")]
+        verbose_name = "turn to review"
+        verbose_name_plural = "review queue"
+
+    def __str__(self) -> str:
+        return f"Turn to review, {self.priority} points"
 
 
 class PredictionExplanation(models.Model):

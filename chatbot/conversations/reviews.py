@@ -15,7 +15,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from chatbot.conversations.audit import record_training_use
-from chatbot.conversations.models import Conversation, Message, Review, Turn
+from chatbot.conversations.models import Conversation, Message, Review, ReviewItem, Turn
+from chatbot.conversations.triage import triage_again, triage_turns
 from chatbot.exceptions import Conflict, NotFound, StaleReview
 from chatbot.intents.models import Intent
 
@@ -75,6 +76,7 @@ def review_turn(*, turn_id: UUID, reviewer: AbstractBaseUser, judgement: Judgeme
     review.version += 1
     review.reviewed_by = reviewer  # type: ignore[assignment]  # AUTH_USER_MODEL is Django's own
     review.save()
+    triage_turns(turn_ids=[turn.pk])
     return review
 
 
@@ -89,6 +91,7 @@ def retract_review(*, turn_id: UUID, seen_version: int) -> None:
     review = _seen_review(_lock_turn(turn_id), seen_version)
     if review is not None:
         review.delete()
+        triage_turns(turn_ids=[turn_id])
 
 
 def _lock_turn(turn_id: UUID) -> Turn:
@@ -157,6 +160,9 @@ def _set_excluded(conversation_ids: Collection[UUID], actor: AbstractBaseUser, *
         changed = list(others.select_for_update().order_by("pk").values_list("pk", flat=True))
         Conversation.objects.filter(pk__in=changed).update(excluded_from_training=excluded)
         record_training_use(actor=actor, conversation_ids=changed, excluded=excluded)
+        triage_again(Turn.objects.filter(conversation__in=changed))
+        if excluded:
+            ReviewItem.objects.filter(turn__conversation__in=changed).delete()
         count += len(changed)
     return count
 

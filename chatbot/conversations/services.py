@@ -16,6 +16,7 @@ from chatbot.conversations.delivery import announce_queued, cancel_open_turn, qu
 from chatbot.conversations.models import Conversation, Message, Turn, Visitor
 from chatbot.conversations.selectors import message_payload, queued_count
 from chatbot.conversations.threads import append_message, lock_conversation, say, set_status
+from chatbot.conversations.triage import triage_again
 from chatbot.exceptions import Busy, Conflict, ConversationClosed, NotFound
 
 TITLE_LENGTH = 80
@@ -191,6 +192,7 @@ def rate_message(*, visitor_id: UUID, message_id: UUID, rating: str | None, reas
     message.rating = rating or ""
     message.rating_reason = reason if rating else ""
     message.save(update_fields=["rating", "rating_reason"])
+    triage_again(Turn.objects.filter(reply=message))
     events.publish(message.conversation_id, events.MessageRated(str(message.id), rating))
     return message
 
@@ -210,6 +212,7 @@ def request_handoff(*, visitor_id: UUID, conversation_id: UUID) -> None:
     if conversation.status != Conversation.Status.BOT:
         raise Conflict("A person has been asked for already.")
     set_status(conversation, Conversation.Status.WAITING)
+    triage_again(conversation.turns.filter(is_miss=True))
     for turn in conversation.turns.filter(status__in=Turn.OPEN).order_by("-number"):
         cancel_open_turn(turn)
     say(conversation, wording.HANDED_OVER)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from chatbot.conversations import delivery, services
+from chatbot.conversations import delivery, services, triage
 from chatbot.conversations.control import nudge
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,8 @@ def sweep_forever(stopped: threading.Event, also: Sequence[Callable[[], object]]
     per_hour = max(1, int(3600 / settings.SWEEP_INTERVAL_S))
     while not stopped.is_set():
         close_old_connections()
-        hourly = [_delete_unused] if rounds % per_hour == 0 else []
-        for sweep in (_sweep_turns, *hourly, *also):
+        hourly: list[Callable[[], object]] = [_delete_unused] if rounds % per_hour == 0 else []
+        for sweep in (_sweep_turns, *hourly, triage.triage_due, *also):
             try:
                 sweep()
             except DatabaseError as error:

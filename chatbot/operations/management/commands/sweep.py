@@ -9,13 +9,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from chatbot.conversations.sweeper import sweep_forever, sweep_once
+from chatbot.conversations.triage import triage_due
 from chatbot.training.runs import sweep_runs
 
 
 class Command(BaseCommand):
     help = (
-        "Puts turns and training runs that lost their worker back in the queue, and reminds workers of what waits. "
-        "Example: python manage.py sweep --once"
+        "Puts turns and training runs that lost their worker back in the queue, reminds workers of what waits, and "
+        "fills the review queue. Example: python manage.py sweep --once"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,8 +24,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         if once:
-            swept, runs = sweep_once(), sweep_runs()
-            self.stdout.write(f"turns: {swept.requeued} requeued, {swept.nudged} nudged; training runs: {runs} nudged")
+            swept, triaged, runs = sweep_once(), triage_due(), sweep_runs()
+            self.stdout.write(
+                f"turns: {swept.requeued} requeued, {swept.nudged} nudged, {triaged} triaged for review; "
+                f"training runs: {runs} nudged"
+            )
             return
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
