@@ -1,4 +1,4 @@
-"""The web process: Django's pages over HTTP, the chat over websockets."""
+"""The web process: Django's pages over HTTP, the chat and whatever else moves over websockets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbot.settings")
 http_application = get_asgi_application()
 
 # Imported once Django's apps are loaded, which get_asgi_application does.
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+
 from chatbot.conversations.consumers import ChatConsumer  # noqa: E402
 from chatbot.conversations.handshake import ExactOriginMiddleware, VisitorMiddleware  # noqa: E402
+from chatbot.dashboard.consumers import RunConsumer  # noqa: E402
 from chatbot.operations.metrics import count_sockets  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": http_application,
         "websocket": ExactOriginMiddleware(
-            VisitorMiddleware(count_sockets(URLRouter([path("ws/chat/", ChatConsumer.as_asgi())]))),
+            URLRouter(
+                [
+                    path("ws/chat/", VisitorMiddleware(count_sockets(ChatConsumer.as_asgi()))),
+                    path("ws/training/<int:pk>/", AuthMiddlewareStack(RunConsumer.as_asgi())),
+                ]
+            )
         ),
     }
 )

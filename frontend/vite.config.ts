@@ -12,7 +12,11 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rollupOptions: {
-      input: { chat: "src/chat/main.ts", performance: "src/dashboard/performance.ts" },
+      input: {
+        chat: "src/chat/main.ts",
+        performance: "src/dashboard/performance.ts",
+        training: "src/dashboard/training.ts",
+      },
     },
   },
   server: {

@@ -51,14 +51,16 @@ def served_releases() -> list[ServedRelease]:
     served = []
     for kind in Kind:
         promotion = current_promotion(kind)
-        measured = promotion.release.metrics if promotion else {}
-        metrics = [(label, measured[name]) for name, label in _METRICS if measured.get(name) is not None]
-        served.append(
-            ServedRelease(
-                kind.label, promotion.release if promotion else None, promotion, metrics, measured.get("method", "")
-            )
-        )
+        release = promotion.release if promotion else None
+        metrics = named_metrics(release) if release else []
+        method = release.metrics.get("method", "") if release else ""
+        served.append(ServedRelease(kind.label, release, promotion, metrics, method))
     return served
+
+
+def named_metrics(release: Release) -> list[tuple[str, Any]]:
+    """What was measured of the release when it was trained, with words for it."""
+    return [(label, release.metrics[name]) for name, label in _METRICS if release.metrics.get(name) is not None]
 
 
 def conversation_facts() -> list[Fact]:

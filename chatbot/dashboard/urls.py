@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from chatbot.dashboard.views import catalogue_check
+from chatbot.dashboard.views import catalogue_check, training
 from chatbot.dashboard.views.overview import overview
 from chatbot.dashboard.views.performance import performance
 
@@ -12,6 +12,9 @@ app_name = "dashboard"
 urlpatterns = [
     path("", overview, name="overview"),
     path("performance/", performance, name="performance"),
+    path("training/", training.index, name="training"),
+    path("training/<int:pk>/", training.run_page, name="training-run"),
+    path("training/<int:pk>/cancel/", training.cancel, name="training-cancel"),
     path("catalogue-check/", catalogue_check.catalogue_check, name="catalogue-check"),
     path("catalogue-check/<int:pk>/", catalogue_check.run_page, name="catalogue-check-run"),
     path("catalogue-check/<int:pk>/progress/", catalogue_check.run_progress, name="catalogue-check-progress"),

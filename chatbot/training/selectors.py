@@ -8,17 +8,43 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from chatbot.intents.selectors import out_of_scope_examples, training_examples
+from chatbot.training.curves import Point
 from chatbot.training.datasets import examples_digest
 from chatbot.training.models import TrainingRun
 
 # Not yet worth a guess: the first hundredth is mostly loading.
 _LEAST_SHARE = 0.01
+# More do not fit on a screen.
+MOST_POINTS = 500
+POINT_FIELDS = ("step", "loss", "held_out_loss", "learning_rate", "tokens_per_s")
 
 
 def runs_of_kind(kind: str) -> QuerySet[TrainingRun]:
     """The newest first, with the `accuracy` that they measured in place of all that they found."""
     runs = TrainingRun.objects.filter(kind=kind).select_related("requested_by").defer("result")
     return runs.annotate(accuracy=F("result__accuracy"))
+
+
+def trainings() -> QuerySet[TrainingRun]:
+    """Runs that end with a release, the newest first, without what makes them large."""
+    runs = TrainingRun.objects.filter(kind__in=TrainingRun.TRAININGS).select_related("requested_by", "release")
+    return runs.defer("result", "log")
+
+
+def curve_of(run: TrainingRun, *, after_step: int = 0) -> list[Point]:
+    """The points of the run's learning curves beyond a step, in order; of very many, evenly spaced ones.
+
+    What was measured on held-out rows is always among them.
+    """
+    rows = run.points.filter(step__gt=after_step).values_list(*POINT_FIELDS)
+    points = [Point(*row) for row in rows]
+    gap = -(-len(points) // MOST_POINTS)
+    last = len(points) - 1
+    return [
+        point
+        for number, point in enumerate(points)
+        if number % gap == 0 or number == last or point.held_out_loss is not None
+    ]
 
 
 def time_left(run: TrainingRun) -> timedelta | None:

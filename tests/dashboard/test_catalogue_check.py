@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from chatbot.dashboard.progress import NOBODY
 from chatbot.intents.models import Example, Intent
-from chatbot.operations.staff import sync_groups
-from chatbot.training import runs
 from chatbot.training.models import TrainingRun
+from tests.dashboard.conftest import SignIn
 from tests.releases.conftest import shelf
 from tests.training.nudges import Broker
 from tests.training.shop_catalogue import HOSTILE, SHARED, checked, confused, make_catalogue
@@ -27,41 +25,12 @@ from tests.training.shop_catalogue import HOSTILE, SHARED, checked, confused, ma
 __all__ = ["shelf"]
 
 # A check's heartbeat is a thread with a connection of its own.
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nudges")]
 
 KIND = TrainingRun.Kind.CROSS_VALIDATION
 INDEX = "/dashboard/catalogue-check/"
 ASKED = {"preset": "fast", "folds": "4", "seed": "7"}
 Status = TrainingRun.Status
-SignIn = Callable[..., Client]
-
-
-@pytest.fixture(autouse=True)
-def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
-    broker = Broker()
-    monkeypatch.setattr(runs, "current_app", broker)
-    return broker
-
-
-@pytest.fixture
-def sign_in() -> SignIn:
-    """Signs a new member of the group in."""
-
-    def make(group: str | None, **options: Any) -> Client:
-        sync_groups()
-        user = User.objects.create_user(f"{group}-robin", is_staff=True)
-        if group:
-            user.groups.add(Group.objects.get(name=group))
-        client = Client(**options)
-        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-        return client
-
-    return make
-
-
-@pytest.fixture
-def operator(sign_in: SignIn) -> Client:
-    return sign_in("operator")
 
 
 def made(status: str = Status.RUNNING, **fields: Any) -> TrainingRun:
@@ -150,7 +119,7 @@ def test_an_empty_catalogue_says_what_to_do(operator: Client) -> None:
     assert "Start the check" not in page
 
 
-def test_the_first_check_is_offered_and_started(operator: Client, broker: Broker) -> None:
+def test_the_first_check_is_offered_and_started(operator: Client, nudges: Broker) -> None:
     make_catalogue()
     page = read(operator, INDEX)
     assert "None yet." in page
@@ -161,7 +130,7 @@ def test_the_first_check_is_offered_and_started(operator: Client, broker: Broker
     assert run.parameters == {"preset": "fast", "folds": 4, "seed": 7}
     assert run.requested_by is not None
     assert run.requested_by.username == "operator-robin"
-    assert broker.told == [run.pk]
+    assert nudges.told == [run.pk]
 
 
 def test_the_estimate_is_how_long_the_last_one_took(operator: Client) -> None:

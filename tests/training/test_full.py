@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from chatbot.inference.text_classifier import TUNED_ENCODER, load_text_classifie
 from chatbot.training.evaluation.classification import evaluate_classifier
 from chatbot.training.trainers.fast import train_fast
 from chatbot.training.trainers.fine_tuning import Recipe, TunedEncoder, fine_tune
-from chatbot.training.trainers.full import FEW_SHOT, MANY, Material, train_full, tune
+from chatbot.training.trainers.full import FEW_SHOT, MANY, Material, _held_out_rows, train_full, tune
 from chatbot.training.trainers.heads import LinearHead, gather_vote
 from chatbot.training.trainers.rows import collect_rows
 from chatbot.training.trainers.trained import TrainedClassifier
@@ -141,6 +142,19 @@ def test_progress_grows_to_its_end(base: Encoder) -> None:
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert any(0 < share < 1 for share in shares)
+
+
+def test_the_curve_counts_its_steps_over_both_phases(base: Encoder) -> None:
+    points: list[Point] = []
+    train_full(EXAMPLES, [], base, record=points.append, recipe=replace(QUICK, epochs=2, finishing_epochs=1))
+    steps = [point.step for point in points]
+    assert steps == sorted(set(steps))
+    per_pass = math.ceil(len(EXAMPLES) / QUICK.batch_size)
+    kept = len(EXAMPLES) - len(_held_out_rows(collect_rows(EXAMPLES, []), 0))
+    assert steps[-1] == 2 * math.ceil(kept / QUICK.batch_size) + per_pass
+    assert all(point.loss is not None and point.loss > 0 for point in points)
+    # The rate has fallen to nothing at the end of each phase.
+    assert points[-1].learning_rate == pytest.approx(0, abs=1e-6)
 
 
 def test_tuning_leaves_what_it_starts_from_as_it_is(base: Encoder) -> None:

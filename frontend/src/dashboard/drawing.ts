@@ -17,12 +17,7 @@ const BAR_SIZE: [number, number] = [0.7, 32];
 export function draw(plot: Plot, measured: Measured, place: HTMLElement): uPlot {
   const styles = getComputedStyle(place);
   const colour = (name: string): string => styles.getPropertyValue(name).trim();
-  const axis = {
-    stroke: colour("--text-soft"),
-    font: `12px ${styles.fontFamily}`,
-    grid: { stroke: colour("--line"), width: 1 },
-    ticks: { stroke: colour("--line"), width: 1 },
-  };
+  const axis = axisStyle(styles);
   const { step, times, timeZone } = measured;
   const options: uPlot.Options = {
     width: place.clientWidth,
@@ -54,6 +49,17 @@ export function draw(plot: Plot, measured: Measured, place: HTMLElement): uPlot 
     ],
   };
   return new uPlot(options, plotData(plot, measured), place);
+}
+
+/** An axis in the colours and letters of the style sheet. */
+export function axisStyle(styles: CSSStyleDeclaration): uPlot.Axis {
+  const line = { stroke: styles.getPropertyValue("--line").trim(), width: 1 };
+  return {
+    stroke: styles.getPropertyValue("--text-soft").trim(),
+    font: `12px ${styles.fontFamily}`,
+    grid: line,
+    ticks: line,
+  };
 }
 
 function series(plot: Plot, line: Line, colour: (name: string) => string): uPlot.Series {

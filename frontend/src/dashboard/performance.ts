@@ -1,6 +1,6 @@
 /** The Performance page: draws its table's figures over time. The page is whole without it. */
 import "uplot/dist/uPlot.min.css";
-import "./performance.css";
+import "./plots.css";
 
 import type uPlot from "uplot";
 
