@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
@@ -19,16 +20,15 @@ from chatbot.conversations.handshake import ExactOriginMiddleware, VisitorMiddle
 from chatbot.dashboard.consumers import RunConsumer  # noqa: E402
 from chatbot.operations.metrics import count_sockets  # noqa: E402
 
+# django-stubs know `path` with views alone.
+chat: Any = VisitorMiddleware(count_sockets(ChatConsumer.as_asgi()))
+training: Any = AuthMiddlewareStack(RunConsumer.as_asgi())
+
 application = ProtocolTypeRouter(
     {
         "http": http_application,
         "websocket": ExactOriginMiddleware(
-            URLRouter(
-                [
-                    path("ws/chat/", VisitorMiddleware(count_sockets(ChatConsumer.as_asgi()))),
-                    path("ws/training/<int:pk>/", AuthMiddlewareStack(RunConsumer.as_asgi())),
-                ]
-            )
+            URLRouter([path("ws/chat/", chat), path("ws/training/<int:pk>/", training)])
         ),
     }
 )

@@ -25,6 +25,16 @@ describe("a learning curve", () => {
     expect(curve.columns(["loss"])).toEqual([[2], [1.4]]);
   });
 
+  it("knows which figures were measured anywhere", () => {
+    const curve = new Curve();
+    curve.add([point(2, 1.5), point(4, null, 1.2)]);
+    expect([curve.has("loss"), curve.has("held_out_loss"), curve.has("learning_rate")]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  });
+
   it("is empty again once its attempt is lost", () => {
     const curve = new Curve();
     curve.add([point(2, 1.5)]);

@@ -15,6 +15,7 @@ import pytest
 from chatbot.exceptions import ClassifierError, ModelFilesError
 from chatbot.inference.encoder import Encoder, encoder_digest
 from chatbot.inference.text_classifier import TUNED_ENCODER, load_text_classifier
+from chatbot.training.curves import Point
 from chatbot.training.evaluation.classification import evaluate_classifier
 from chatbot.training.trainers.fast import train_fast
 from chatbot.training.trainers.fine_tuning import Recipe, TunedEncoder, fine_tune

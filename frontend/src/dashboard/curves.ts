@@ -29,6 +29,11 @@ export class Curve {
     return this.points.size === 0;
   }
 
+  /** Whether the figure was measured anywhere. */
+  has(figure: Figure): boolean {
+    return [...this.points.values()].some((point) => point[figure] !== null);
+  }
+
   columns(figures: readonly Figure[]): Columns {
     const inOrder = [...this.points.values()].sort((a, b) => a.step - b.step);
     return [

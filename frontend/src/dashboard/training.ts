@@ -34,6 +34,7 @@ const PLOTS: Record<string, Line[]> = {
   learning_rate: [{ figure: "learning_rate", label: "Learning rate", colour: "--plot-1" }],
 };
 const HEIGHT = 220;
+const STEPS_APART = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000];
 /** Every message aloud would drown out whatever else a screen reader says. */
 const SPOKEN_STEPS = 4;
 
@@ -111,12 +112,15 @@ function show(): void {
   const plots = document.querySelector<HTMLElement>("#plots");
   if (plots !== null) plots.hidden = false;
   for (const place of places) {
-    const lines = PLOTS[place.dataset.plot ?? ""];
+    const lines = PLOTS[place.dataset.plot ?? ""]?.filter(({ figure }) => curve.has(figure));
     if (lines === undefined) throw new Error(`There is no plot ${place.dataset.plot}.`);
     const data = curve.columns(lines.map(({ figure }) => figure));
     const plot = drawn.get(place);
-    if (plot === undefined) drawn.set(place, draw(place, lines, data));
-    else plot.setData(data);
+    if (plot?.series.length === data.length) plot.setData(data);
+    else {
+      plot?.destroy();
+      drawn.set(place, draw(place, lines, data));
+    }
   }
 }
 
@@ -131,11 +135,11 @@ function draw(place: HTMLElement, lines: Line[], data: uPlot.AlignedData): uPlot
       cursor: { drag: { x: false, y: false }, sync: { key: "training" }, y: false },
       scales: { x: { time: false }, y: { range: fromZero } },
       axes: [
-        { ...axis, size: 30 },
+        { ...axis, size: 30, incrs: STEPS_APART },
         { ...axis, size: 60, values: (_plot, splits) => splits.map(brief) },
       ],
       series: [
-        { label: "Step" },
+        { label: "", value: (_plot, step: number | null) => (step === null ? "" : `Step ${step}`) },
         ...lines.map(({ label, colour }, index) => ({
           label,
           stroke: styles.getPropertyValue(colour).trim(),
