@@ -9,6 +9,7 @@
     │   └── PromptTooLong    the prompt leaves no room for an answer in the model's context
     ├── ClassifierError      a classifier could not be trained, or a message not be classified
     ├── DatasetError         a dataset's rows or files cannot be read, or nothing is left to freeze
+    ├── EvaluationError      releases cannot be judged, or the gate's rules not be read
     ├── RunStopped           a training run was cancelled, or somebody else has it
     ├── ReleaseError         a release can't be registered, promoted or rolled back
     ├── ImportFailed         a file given by an operator can't be read; nothing was changed
@@ -41,6 +42,7 @@ __all__ = [
     "EngineBusy",
     "EngineClosed",
     "EngineError",
+    "EvaluationError",
     "ExportFailed",
     "FrontdeskError",
     "ImportFailed",
@@ -97,6 +99,10 @@ class ClassifierError(FrontdeskError):
 
 class DatasetError(FrontdeskError):
     """A dataset's rows or files cannot be read, or nothing is left to freeze."""
+
+
+class EvaluationError(FrontdeskError):
+    """Releases cannot be judged, or the gate's rules not be read."""
 
 
 class RunStopped(FrontdeskError):

@@ -335,6 +335,11 @@ REPLY_DEADLINE_S = env.float("REPLY_DEADLINE_S", default=60.0)
 RETRIEVAL_PASSAGES = env.int("RETRIEVAL_PASSAGES", default=1)
 RETRIEVAL_FLOOR = env.float("RETRIEVAL_FLOOR", default=0.35)
 
+# --- The gate before a promotion ----------------------------------------------------------------
+
+# A JSON file with rules that differ from the defaults (chatbot/training/evaluation/gates.py).
+GATE_RULES_FILE = env.str("GATE_RULES_FILE", default="")
+
 # --- Delivery and limits ------------------------------------------------------------------------
 
 TURN_LEASE_S = env.float("TURN_LEASE_S", default=15.0)

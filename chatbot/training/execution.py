@@ -8,6 +8,7 @@ from typing import Any
 
 from chatbot.exceptions import FrontdeskError, RunStopped
 from chatbot.training.catalogue_check import cross_validate_catalogue
+from chatbot.training.evaluations import evaluate_requested
 from chatbot.training.machine import machine_slot
 from chatbot.training.models import TrainingRun
 from chatbot.training.run_lease import RunLease
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 WORK: dict[str, Callable[[TrainingRun, RunLease], dict[str, Any]]] = {
     TrainingRun.Kind.CROSS_VALIDATION: lambda run, lease: cross_validate_catalogue(run.parameters, lease.progress),
     TrainingRun.Kind.CLASSIFIER: train_requested_classifier,
+    TrainingRun.Kind.EVALUATION: evaluate_requested,
 }
 UNFORESEEN = "It failed for a reason that nobody foresaw. The log of the training worker has it."
 OUT_OF_MEMORY = "Memory ran out. Close what else runs on this machine, or use the preset “fast”."

@@ -1,4 +1,4 @@
-"""Frozen datasets, and long work on the training queue with its progress and what came of it."""
+"""Frozen datasets, evaluations, and long work on the training queue with its progress and what came of it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class TrainingRun(models.Model):
         CROSS_VALIDATION = "cross-validation", "Cross-validation of the catalogue"
         CLASSIFIER = "classifier", "Classifier"
         GENERATOR = "generator", "Generator"
+        EVALUATION = "evaluation", "Evaluation"
 
     # Those that end with a release.
     TRAININGS = (Kind.CLASSIFIER, Kind.GENERATOR)
@@ -120,3 +121,29 @@ class Dataset(models.Model):
     def digests(self) -> list[str]:
         """All that it ever had, the present one first."""
         return [self.digest, *reversed(self.former_digests)]
+
+
+class Evaluation(models.Model):
+    """What a release did on held-out rows, beside the one that was served then, and what the gate said of it.
+
+    `report` holds figures, and the ids of rows where it must, never their words (`evaluation.classifiers`,
+    `evaluation.generators`); `gates` is a list of `evaluation.gates.GateResult`.
+    """
+
+    candidate = models.ForeignKey(Release, models.PROTECT, related_name="evaluations")
+    baseline = models.ForeignKey(Release, models.PROTECT, null=True, blank=True, related_name="+")
+    source = models.CharField(max_length=200, help_text="The dataset or file that the rows come from.")
+    dataset = models.ForeignKey(Dataset, models.SET_NULL, null=True, blank=True, related_name="evaluations")
+    rows_digest = models.CharField(max_length=64)
+    report = models.JSONField(default=dict)
+    gates = models.JSONField(default=list)
+    passed = models.BooleanField(default=False, help_text="No rule stands in the way of promotion.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["candidate", "-id"], name="evaluation_newest_of_release")]
+
+    def __str__(self) -> str:
+        return f"{self.candidate} on {self.source}"
