@@ -12,6 +12,7 @@
     ├── EvaluationError      releases cannot be judged, or the gate's rules not be read
     ├── RunStopped           a training run was cancelled, or somebody else has it
     ├── ReleaseError         a release can't be registered, promoted or rolled back
+    │   └── GateClosed       its evaluation stands in the way of a candidate's promotion; says why
     ├── ImportFailed         a file given by an operator can't be read; nothing was changed
     ├── ExportFailed         a file asked for by an operator can't be written; what there was is kept
     ├── BrokerUnavailable    Redis does not answer; the database still has everything
@@ -45,6 +46,7 @@ __all__ = [
     "EvaluationError",
     "ExportFailed",
     "FrontdeskError",
+    "GateClosed",
     "ImportFailed",
     "InvalidArtifact",
     "LeaseLost",
@@ -111,6 +113,10 @@ class RunStopped(FrontdeskError):
 
 class ReleaseError(FrontdeskError):
     """A release can't be registered, promoted or rolled back."""
+
+
+class GateClosed(ReleaseError):
+    """A candidate may not be promoted without somebody's word: it failed its gate or was not evaluated. Says why."""
 
 
 class ImportFailed(FrontdeskError):

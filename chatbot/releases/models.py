@@ -39,6 +39,9 @@ class Promotion(models.Model):
     release = models.ForeignKey(Release, models.PROTECT, related_name="promotions")
     previous = models.ForeignKey(Release, models.PROTECT, null=True, blank=True, related_name="+")
     reason = models.TextField()
+    override = models.TextField(
+        blank=True, help_text="Why it was made current although its gate stood in the way; empty where it did not."
+    )
     promoted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     promoted_at = models.DateTimeField(auto_now_add=True)
 

@@ -70,10 +70,20 @@ def register_release(*, kind: str, directory: Path, name: str = "", created_by: 
         )
 
 
-def promote_release(*, release: Release, reason: str, promoted_by: User | None = None) -> Promotion:
-    """Make a release the one that workers serve. Its files are checked first.
+def promote_release(
+    *,
+    release: Release,
+    reason: str,
+    promoted_by: User | None = None,
+    leave: Callable[[Release | None], str] | None = None,
+) -> Promotion:
+    """Make a release the one that workers serve. Its files are checked first; how good it is, is not.
 
-    Promoting what is current already changes nothing. Raises InvalidArtifact, ReleaseError.
+    For base models, the first of a kind and what has served before. Candidates go through the gate
+    (`training.promotions`), which gives `leave`: called with the release that is current, it raises or tells by what
+    override it let the release pass. Promoting what is current already changes nothing.
+
+    Raises InvalidArtifact, ReleaseError.
     """
     if not reason.strip():
         raise ReleaseError("A promotion needs a reason.")
@@ -84,11 +94,13 @@ def promote_release(*, release: Release, reason: str, promoted_by: User | None =
         current = current_promotion(release.kind)
         if current is not None and current.release_id == release.pk:
             return current
+        override = leave(current.release if current else None) if leave else ""
         return Promotion.objects.create(
             kind=release.kind,
             release=release,
             previous=current.release if current else None,
             reason=reason.strip(),
+            override=override,
             promoted_by=promoted_by,
         )
 

@@ -9,6 +9,7 @@ class TrainingConfig(AppConfig):
     def ready(self) -> None:
         from auditlog.registry import auditlog
 
-        from chatbot.training.models import Dataset
+        from chatbot.training.models import Dataset, Evaluation
 
         auditlog.register(Dataset, exclude_fields=["manifest", "former_digests"])
+        auditlog.register(Evaluation, exclude_fields=["report"])

@@ -14,6 +14,7 @@ from chatbot.releases.encoders import encoder_directory, load_encoder
 from chatbot.releases.models import Kind, Release
 from chatbot.releases.selectors import classifier_fits_encoder
 from chatbot.releases.services import promote_release, store_release
+from chatbot.training.promotions import ASKED_FOR, promote_candidate
 
 if TYPE_CHECKING:
     from chatbot.inference.weights import Progress
@@ -68,7 +69,9 @@ def train_catalogue_classifier(
     report("Checking that it can be served", None)
     load_classifier(release, encoder)
     if promote:
-        promote_release(release=release, reason="Trained to be served at once.", promoted_by=created_by)
+        promote_candidate(
+            release=release, reason="Trained to be served at once.", promoted_by=created_by, override=ASKED_FOR
+        )
     elif not classifier_fits_encoder():
         promote_release(release=release, reason="The first classifier for this encoder.", promoted_by=created_by)
     return release

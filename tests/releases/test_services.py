@@ -105,18 +105,12 @@ def test_rollback_goes_to_older_releases_that_were_current() -> None:
         rollback(kind=Kind.GENERATOR, reason="what?")
 
 
-def test_commands_say_what_they_did(capsys: pytest.CaptureFixture[str]) -> None:
-    store_classifier(), store_classifier()
-    call_command("promote", "classifier-0001", reason="first")
-    call_command("promote", "classifier-0002", reason="second")
+def test_rollback_says_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = store_classifier(), store_classifier()
+    promote_release(release=first, reason="first")
+    promote_release(release=second, reason="second")
     call_command("rollback", "classifier", reason="worse")
-    assert capsys.readouterr().out.splitlines() == [
-        "classifier-0001 is current.",
-        "classifier-0002 is current (before: classifier-0001).",
-        "classifier-0001 is current (before: classifier-0002).",
-    ]
-    with pytest.raises(CommandError, match=r"There is no release .nonsense.\. There are: classifier-0002"):
-        call_command("promote", "nonsense", reason="x")
+    assert capsys.readouterr().out.strip() == "classifier-0001 is current (before: classifier-0002)."
     with pytest.raises(CommandError, match="oldest"):
         call_command("rollback", "classifier", reason="x")
 

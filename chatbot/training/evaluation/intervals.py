@@ -82,4 +82,5 @@ def wilson(successes: float, trials: int) -> Interval | None:
     scale = 1 + z**2 / trials
     centre = (share + z**2 / (2 * trials)) / scale
     reach = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2)) / scale
-    return Interval(share, float(max(0.0, centre - reach)), float(min(1.0, centre + reach)))
+    # Rounding must not put a share of 0 or 1 outside its own interval.
+    return Interval(share, float(max(0.0, min(share, centre - reach))), float(min(1.0, max(share, centre + reach))))

@@ -87,6 +87,6 @@ def _binned(
     which = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return (
         np.bincount(which, minlength=BINS),
-        np.bincount(which, weights=confidence, minlength=BINS),
-        np.bincount(which, weights=right.astype(float), minlength=BINS),
+        np.bincount(which, weights=confidence, minlength=BINS).astype(np.float64),
+        np.bincount(which, weights=right, minlength=BINS).astype(np.float64),
     )

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chatbot.exceptions import FrontdeskError
 from chatbot.releases.models import Release
-from chatbot.releases.services import promote_release
 from chatbot.releases.thresholds import affordable_threshold, store_with_threshold, threshold_costs
+from chatbot.training.promotions import ASKED_FOR, promote_candidate
 
 
 class Command(BaseCommand):
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             made = store_with_threshold(release=release, threshold=threshold)
             if options["promote"]:
                 reason = f"{release.name} with at most {options['reject_at_most']:g} % handed on."
-                promote_release(release=made, reason=reason)
+                promote_candidate(release=made, reason=reason, override=ASKED_FOR)
         except FrontdeskError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{made.name} is {release.name} with the threshold {threshold:.3f}.")
