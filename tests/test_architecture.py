@@ -30,6 +30,8 @@ PURE = {
     "conversations/protocol.py": {"pydantic", "chatbot.exceptions"},
     "conversations/policy.py": {"chatbot.inference.predictions"},
     "inference/prompt.py": set(),
+    "training/redaction/__init__.py": {"chatbot.training.redaction"},
+    "training/redaction/contacts.py": {"chatbot.training.redaction", "phonenumbers"},
 }
 MODEL_LIBRARIES = ("torch", "transformers", "openvino", "openvino_genai", "sentence_transformers", "sklearn", "openai")
 
