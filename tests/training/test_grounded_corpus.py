@@ -65,7 +65,7 @@ def test_the_bot_does_not_hide_behind_phrases():
 
 
 def test_what_the_article_leaves_open_is_said():
-    leaves_open = r"doesn't (?:say|mention|name|give|list|recommend|include|cover)|don't know"
+    leaves_open = r"do(?:es)?n't (?:say|mention|name|give|list|recommend|include|know|cover)"
     openly = re.compile(rf"{leaves_open}|\bonly\b|\bnot\b|but no(?:thing)?\b", re.IGNORECASE)
     assert not [row.id for row in ROWS if row.intent == "absent" and not openly.search(row.reply)]
 
