@@ -26,11 +26,26 @@ class Progress:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """The part of the queue that a reviewer works through: items with a reason of this kind, of this intent."""
+
+    reason: str = ""
+    intent: str = ""
+
+    def of(self, items: QuerySet[ReviewItem]) -> QuerySet[ReviewItem]:
+        if self.reason:
+            items = items.filter(reasons__has_key=self.reason)
+        if self.intent:
+            items = items.filter(turn__intent__slug=self.intent)
+        return items
+
+
 def next_item(
-    *, reviewer: AbstractBaseUser, among: QuerySet[ReviewItem] | None = None, but: UUID | None = None
+    *, reviewer: AbstractBaseUser, among: Narrowing | None = None, but: UUID | None = None
 ) -> ReviewItem | None:
     """What teaches most of what nobody else looks at, other than the turn `but`."""
-    items = ReviewItem.objects.all() if among is None else among
+    items = (among or Narrowing()).of(ReviewItem.objects.all())
     taken_by_others = Q(claimed_at__gt=_claims_since()) & ~Q(claimed_by=reviewer.pk)
     free = items.exclude(taken_by_others & Q(claimed_by__isnull=False))
     if but is not None:

@@ -21,6 +21,8 @@ from chatbot.intents.models import Intent
 
 # One page of a transcript. A browser lays this many bubbles out at once without effort.
 PAGE_SIZE = 300
+# Messages on either side of a question that is reviewed.
+CONTEXT = 8
 TURN_RELATIONS = (
     "message",
     "intent",
@@ -172,6 +174,20 @@ def read_transcript(conversation: Conversation, before_seq: int | None = None) -
     if not page:
         return Transcript([], None, is_latest=before_seq is None)
 
+    earlier_before = page[0].seq if page[0].seq > 1 else None
+    return Transcript(_entries(page), earlier_before, is_latest=before_seq is None)
+
+
+def read_around(turn: Turn) -> Transcript:
+    """The turn's question and reply with what was said around them: what a reviewer needs to judge it."""
+    question = turn.message.seq
+    messages = with_turns(turn.conversation.messages.filter(seq__range=(question - CONTEXT, question + CONTEXT)))
+    page = list(messages.order_by("seq"))
+    earlier_before = page[0].seq if page[0].seq > 1 else None
+    return Transcript(_entries(page), earlier_before, is_latest=page[-1].seq == turn.conversation.last_seq)
+
+
+def _entries(page: list[Message]) -> list[Entry]:
     unanswered = _unanswered_turns(page)
     turns = [message.turn for message in page if message.turn is not None]
     names = _intent_names([*turns, *(turn for group in unanswered.values() for turn in group)])
@@ -188,21 +204,23 @@ def read_transcript(conversation: Conversation, before_seq: int | None = None) -
             )
         )
         shown = day
-    return Transcript(entries, page[0].seq if page[0].seq > 1 else None, is_latest=before_seq is None)
+    return entries
 
 
 def version_of(conversation_id: UUID) -> str:
-    """A mark that changes whenever the transcript does: with each message, change of status, step and explanation."""
+    """A mark that changes whenever the transcript does: with messages, status, steps, explanations and reviews."""
     newest = Turn.objects.filter(conversation=OuterRef("pk")).order_by("-number")
     explained = PredictionExplanation.objects.filter(turn__conversation=OuterRef("pk")).order_by("-changed_at")
+    reviewed = Review.objects.filter(turn__conversation=OuterRef("pk")).order_by("-reviewed_at")
     marks = (
         Conversation.objects.filter(pk=conversation_id)
         .annotate(
             turn=Subquery(newest.values("number")[:1]),
             turn_status=Subquery(newest.values("status")[:1]),
             explained=Subquery(explained.values("changed_at")[:1]),
+            reviewed=Subquery(reviewed.values("reviewed_at")[:1]),
         )
-        .values_list("last_seq", "status", "turn", "turn_status", "explained")
+        .values_list("last_seq", "status", "turn", "turn_status", "explained", "reviewed")
         .first()
     )
     return ".".join(str(mark) for mark in marks or ("gone",))

@@ -7,18 +7,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
-from chatbot.exceptions import ImportFailed
+from chatbot.exceptions import ImportFailed, Refused
 from chatbot.intents.labelled_files import LabelledText
 from chatbot.intents.labels import LONGEST_SLUG, OUT_OF_SCOPE_LABELS, intent_slug, is_out_of_scope, same_label
 from chatbot.intents.models import Example, Intent
 from chatbot.intents.wording import RowProblems, quoted
 
-__all__ = ["OUT_OF_SCOPE_LABELS", "Conflict", "ImportOutcome", "Move", "Repeat", "import_examples"]
+__all__ = ["OUT_OF_SCOPE_LABELS", "Conflict", "ImportOutcome", "Move", "Repeat", "create_intent", "import_examples"]
 
 OUT_OF_SCOPE = "out of scope"
 # SQLite takes no more than about a thousand values in one statement.
 _ROWS_AT_ONCE = 500
+
+
+@transaction.atomic
+def create_intent(*, name: str) -> Intent:
+    """A new intent without examples, answered from the help articles.
+
+    Raises:
+        Refused: the name cannot be made a slug, or an intent has it already.
+    """
+    name = " ".join(name.split())
+    slug = intent_slug(name)
+    if not slug or len(slug) > LONGEST_SLUG:
+        raise Refused(f"A name needs letters a–z or digits, and at most {LONGEST_SLUG} of them.")
+    if Intent.objects.filter(Q(slug=slug) | Q(name__iexact=name)).exists():
+        raise Refused(f"The catalogue has an intent {quoted(name)} already.")
+    return Intent.objects.create(name=name, slug=slug)
 
 
 @dataclass(frozen=True, slots=True)

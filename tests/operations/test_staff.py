@@ -39,6 +39,38 @@ def test_operators_write_the_catalogue_and_nobody_changes_transcripts() -> None:
     assert not granted & {"change_message", "delete_message", "change_turn", "delete_conversation"}
 
 
+@pytest.mark.parametrize(
+    ("permission", "groups"),
+    [
+        ("conversations.view_reviewitem", {"support", "operator"}),
+        ("conversations.add_review", {"support", "operator"}),
+        ("conversations.change_review", {"support", "operator"}),
+        ("conversations.delete_review", set()),
+        ("conversations.change_message", set()),
+        ("conversations.delete_conversation", set()),
+        ("conversations.delete_visitor", set()),
+        ("intents.add_intent", {"operator"}),
+        ("training.add_trainingrun", {"operator"}),
+        ("releases.view_release", {"support", "operator"}),
+        ("releases.add_promotion", {"operator"}),
+        ("releases.change_promotion", set()),
+        ("releases.delete_release", set()),
+        ("auth.change_user", set()),
+        ("auth.view_user", set()),
+        ("auditlog.delete_logentry", set()),
+    ],
+)
+def test_who_may_do_what(permission: str, groups: set[str]) -> None:
+    sync_groups()
+    may = set()
+    for name in ("support", "operator"):
+        user = get_user_model()._default_manager.create_user(name, is_staff=True)
+        user.groups.add(Group.objects.get(name=name))
+        if user.has_perm(permission):
+            may.add(name)
+    assert may == groups
+
+
 def test_what_an_administrator_granted_is_kept() -> None:
     sync_groups()
     group = Group.objects.get(name="support")

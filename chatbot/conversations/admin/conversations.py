@@ -15,15 +15,18 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from chatbot.conversations import exports, services
+from chatbot.conversations import exports, reviews, services
 from chatbot.conversations.admin import cells, filters
+from chatbot.conversations.admin.bulk import TrainingUse
 from chatbot.conversations.admin.downloads import Download
 from chatbot.conversations.admin.forms import ReplyForm
 from chatbot.conversations.admin.records import DeletedBySuperusersAdmin
+from chatbot.conversations.admin.review_page import may_review
 from chatbot.conversations.explanations import request_explanation
 from chatbot.conversations.models import Conversation
 from chatbot.conversations.selectors import mentioning, with_overview
@@ -41,7 +44,7 @@ SHORT_STATUS: dict[str, str] = {
 
 
 @admin.register(Conversation)
-class ConversationAdmin(DeletedBySuperusersAdmin):
+class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
     list_display = (
         "title_cell",
         "status_badge",
@@ -61,13 +64,14 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
         filters.ReleaseFilter,
         filters.LanguageFilter,
         "updated_at",
+        "excluded_from_training",
         "is_demo",
         filters.ContentsFilter,
     )
     date_hierarchy = "updated_at"
     search_fields = ("messages__text", "visitor__external_id", "id")
     search_help_text = "Search in messages, visitors' external ids and conversation ids."
-    actions = ("export_as_csv", "export_as_jsonl")
+    actions = ("exclude_selected", "include_selected", "export_as_csv", "export_as_jsonl")
     list_per_page = 50
     show_full_result_count = False
 
@@ -160,6 +164,7 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
             own("close", self.close_view),
             own("version", self.version_view),
             own("explain", self.explain_view),
+            own("training", self.training_view),
             *super().get_urls(),
         ]
 
@@ -203,6 +208,7 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
             "form": form or ReplyForm(),
             "may_reply": may_act and conversation.status != Status.CLOSED,
             "may_close": may_act and conversation.status != Status.CLOSED,
+            "may_review": may_review(request),
             "may_return": may_act and conversation.status in (Status.WAITING, Status.HUMAN),
             "has_delete_permission": self.has_delete_permission(request, conversation),
             **(extra_context or {}),
@@ -223,10 +229,13 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
             request_explanation(turn_id=turn_id, conversation_id=conversation.pk)
         except (ValueError, NotFound):
             raise Http404("This turn does not exist.") from None
-        before = request.POST.get("before", "")
-        query = f"?before={before}" if before.isascii() and before.isdecimal() else ""
-        address = reverse("admin:conversations_conversation_change", args=[conversation.pk])
-        return HttpResponseRedirect(f"{address}{query}#why-{turn_id}")
+        # The explanation is read where it was asked for: on the transcript or while reviewing.
+        back = request.POST.get("back", "")
+        if not (back.startswith(reverse("admin:index")) and url_has_allowed_host_and_scheme(back, allowed_hosts=None)):
+            before = request.POST.get("before", "")
+            query = f"?before={before}" if before.isascii() and before.isdecimal() else ""
+            back = reverse("admin:conversations_conversation_change", args=[conversation.pk]) + query
+        return HttpResponseRedirect(f"{back}#why-{turn_id}")
 
     def _page_context(self, request: HttpRequest, conversation: Conversation) -> dict[str, Any]:
         request.current_app = self.admin_site.name
@@ -267,6 +276,22 @@ class ConversationAdmin(DeletedBySuperusersAdmin):
             conversation,
             lambda: services.return_to_bot(conversation_id=conversation.pk),
             "Returned to the assistant.",
+        )
+
+    @method_decorator([require_POST, csrf_protect])
+    def training_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Keep the conversation out of training, or let it in again."""
+        conversation = self._conversation(request, object_id)
+        if not may_review(request):
+            raise PermissionDenied
+        excluded = request.POST.get("excluded") == "yes"
+        change = reviews.exclude_conversation if excluded else reviews.include_conversation
+        done = "Excluded from training." if excluded else "Included in training again."
+        return self._act(
+            request,
+            conversation,
+            lambda: change(conversation_id=conversation.pk, actor=request.user),  # type: ignore[arg-type]
+            done,
         )
 
     @method_decorator([require_http_methods(["GET", "HEAD", "POST"]), csrf_protect])

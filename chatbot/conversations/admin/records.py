@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from chatbot.conversations.admin import cells
+from chatbot.conversations.admin.bulk import AcceptTurns
 from chatbot.conversations.models import Conversation, Message, Review, Turn, Visitor
 
 
@@ -80,7 +81,7 @@ class VisitorAdmin(RecordAdmin):
 
 
 @admin.register(Turn)
-class TurnAdmin(RecordAdmin):
+class TurnAdmin(AcceptTurns, RecordAdmin):
     list_display = (
         "question",
         "status_badge",
@@ -94,6 +95,7 @@ class TurnAdmin(RecordAdmin):
     list_select_related = ("message", "intent")
     search_fields = ("=id", "message__text", "intent__name", "reason")
     search_help_text = "Search in questions, intents and reasons."
+    actions = ("accept_selected",)
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     # The transcript shows the sources, and everything else, as people read it.

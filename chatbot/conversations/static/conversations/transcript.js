@@ -15,7 +15,7 @@
   const isAtEnd = () => window.innerHeight + window.scrollY >= document.body.scrollHeight - 80;
 
   async function fetchPage() {
-    const response = await fetch(location.pathname);
+    const response = await fetch(location.pathname + location.search);
     if (!response.ok || response.redirected) return null;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     return fresh.querySelector("[data-version]") ? fresh : null;
@@ -25,9 +25,12 @@
     const fresh = await fetchPage();
     if (!fresh) return;
     const wereOpen = opened();
-    const follow = isAtEnd();
+    const follow = !("still" in page.dataset) && isAtEnd();
     const before = document.querySelectorAll(".fd-entry").length;
-    for (const id of REGIONS) document.getElementById(id).replaceWith(fresh.getElementById(id));
+    for (const id of REGIONS) {
+      const [stale, current] = [document, fresh].map((each) => each.getElementById(id));
+      if (stale && current) stale.replaceWith(current);
+    }
     for (const id of wereOpen) {
       for (const details of document.querySelectorAll(`#${CSS.escape(id)} details.fd-why`)) details.open = true;
     }
