@@ -1,0 +1,207 @@
+"""What of a sentence must be in the sources to the letter: facts, names, steps, words without exception. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chatbot.inference.groundedness.claim_words import ACTION_WORDS, SCREEN_WORDS, STOPS
+from chatbot.inference.groundedness.claims import content_stems, stem, words
+from chatbot.inference.groundedness.facts import Fact, Kind, extract_facts, plain
+from chatbot.inference.groundedness.sources import QUANTITIES, Sources, about, around
+
+# "The article doesn't say", and the offer of a person: claims nothing about the shop.
+DECLINES = re.compile(
+    r"\b(?:(?:do not|don't|does not|doesn't|did not|didn't|cannot|can't|could not|couldn't|not) (?:\w+ ){0,2}?"
+    r"(?:know|say|sure|find|mention(?:ed)?|stat(?:e|ed)|specif(?:y|ied)|cover(?:ed)?|list(?:ed)?|tell|answer|described?|"
+    r"have (?:any )?(?:information|details))"
+    r"|no (?:information|mention|details)|rather not guess|unsure"
+    r"|(?:talk|speak|pass you|hand you|connect you)(?: on| over)? (?:to|with) (?:a|one of|our|somebody|someone)"
+    r"|would you like (?:a|to talk|to speak|me to)|shall i"
+    r"|weiß ich (?:leider )?nicht|steht nicht|nicht (?:erwähnt|angegeben)"
+    r"|ne (?:dit|précise|mentionne) pas|no (?:dice|menciona|indica|lo sé))\b"
+    r"|没有(?:说明|提到)|不知道|不清楚|لا (?:أعرف|تذكر|يذكر)",
+    re.I,
+)
+_REPEATS = re.compile(
+    r"\b(?:you (?:said|mentioned|asked|wrote|heard|told|gave)|your (?:order|ticket|booking|reservation|reference|case"
+    r"|number|account))\b",
+    re.I,
+)
+NEGATED = re.compile(
+    r"\b(?:not|no|never|cannot|nor|without|only|nicht|kein\w*|pas|nunca)\b|n't\b|[不没未无]|\b(?:لا|لم|لن|ليس)\b",
+    re.I,
+)
+_CAPITALISED = re.compile(r"(?<=[^\W\d_]|[,;:’'”\")→>-])\s+([“\"‘(]?)([^\W\d_]*[A-Z][\w&'’-]*)")
+_AT_LEAST = re.compile(
+    r"\b(?:at least|minimum(?: of)?|more than|over|above|older than|no less than|from|exceed\w*|mindestens"
+    r"|au moins)\s*[€$£]?\s*$",
+    re.I,
+)
+_AT_MOST = re.compile(
+    r"\b(?:at most|maximum(?: of)?|no more than|not more than|up to|less than|under|below|within|younger than"
+    r"|no later than|höchstens|maximal)\s*[€$£]?\s*$",
+    re.I,
+)
+_NAVIGATES = frozenset(map(stem, ("choose", "open", "visit", "navigate")))
+_ARROW = re.compile(r"→|\s>\s|»")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a sentence is not supported: what kind of thing it states, and the thing as it wrote it."""
+
+    kind: str
+    text: str
+
+
+def unsupported(text: str, facts: Sequence[Fact], sources: Sources) -> Iterator[Reason]:
+    """What a sentence, of which `facts` are the facts, states without the sources' support."""
+    yield from _facts(text, facts, sources)
+    yield from _names(text, sources)
+    yield from _steps(text, sources)
+    yield from _absolutes(text, sources)
+
+
+def _facts(text: str, facts: Sequence[Fact], sources: Sources) -> Iterator[Reason]:
+    repeats = bool(_REPEATS.search(text)) or bool(DECLINES.search(text))
+    negated = bool(NEGATED.search(text))
+    for fact in facts:
+        if is_found(fact, sources.facts, sources.folded) and _belongs(fact, facts, text, sources):
+            continue
+        asked = is_found(fact, sources.asked.facts)
+        if asked and (repeats or negated or fact.kind not in QUANTITIES) and not is_found(fact, sources.facts):
+            continue
+        yield Reason(fact.kind.value, fact.text)
+
+
+def is_found(fact: Fact, among: Sequence[Fact], folded: str = "") -> bool:
+    match fact.kind:
+        case Kind.LABEL:
+            return fact.value in folded or any(fact.value == other.value for other in among)
+        case Kind.PHONE:
+            digits = fact.value.lstrip("0")
+            return any(other.value.lstrip("0").endswith(digits[-9:]) for other in among if other.kind is Kind.PHONE)
+        case Kind.NUMBER if not fact.unit or fact.unit.startswith("?"):
+            return any(other.value == fact.value and _same_unit(fact, other) for other in among)
+        case Kind.DAY:
+            return any(other.value in _DAYS_OF.get(fact.value, (fact.value,)) for other in among)
+        case Kind.LINK:
+            links = [other.value for other in among if other.kind is Kind.LINK]
+            return any(fact.value == link or fact.value == link.split("/")[0] for link in links)
+        case Kind.DATE:
+            return any(
+                other.kind is Kind.DATE and (other.value == fact.value or other.value[:2] == fact.value)
+                for other in among
+            )
+        case Kind.MONEY if fact.value == "free":
+            return any(other.kind is Kind.MONEY and other.value in ("free", "0") for other in among)
+        case _:
+            return any((other.kind, other.value, other.unit) == (fact.kind, fact.value, fact.unit) for other in among)
+
+
+# What a source must name for a sentence to name the day.
+_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday")
+_DAYS_OF = {day: (day, "daily", "working days") for day in _WEEK} | {
+    "saturday": ("saturday", "daily", "weekend"),
+    "sunday": ("sunday", "daily", "weekend"),
+    "weekend": ("weekend", "saturday", "sunday", "daily"),
+    "working days": ("working days", "monday", "working day"),
+    "daily": ("daily", "day"),
+    "next day": ("next day", "tomorrow"),
+}
+
+
+def _same_unit(fact: Fact, other: Fact) -> bool:
+    """Two counted nouns may differ in wording ("2 bags", "2 pieces of luggage"), a noun and a unit may not."""
+    if not fact.unit or not other.unit:
+        return other.kind in (Kind.NUMBER, Kind.TIME) or not fact.unit
+    return other.unit.startswith("?")
+
+
+def _belongs(fact: Fact, facts: Sequence[Fact], text: str, sources: Sources) -> bool:
+    """Whether the figure stands beside the same words in the source: "express costs €5" is wrong where standard does.
+
+    The words around the figure are compared with those around every figure of its kind in the source; another value
+    that fits strictly better means that two were swapped. A bound turned around ("at least", "up to") is wrong too.
+    """
+    if fact.kind not in QUANTITIES or fact.kind is Kind.DAY:
+        return True
+    clause, whole = around(fact, text), about(text, facts)
+    fits: dict[bool, int] = {True: 0, False: 0}
+    bounds = set()
+    for one in (*sources.sentences, *sources.extra):
+        for other, labels in one.figures:
+            if other.kind is not fact.kind or (other.unit != fact.unit and fact.kind is not Kind.MONEY):
+                continue
+            same = other.value == fact.value
+            fit = 2 * _weight(clause & labels) + _weight(whole & one.about)
+            fits[same] = max(fits[same], fit)
+            if same:
+                bounds.add(_bound(other, one.text))
+    bound = _bound(fact, text)
+    return not (bound and bounds == {-bound}) and fits[True] >= fits[False]
+
+
+def _weight(labels: frozenset[str]) -> int:
+    """Days tell more about what a figure belongs to than other words."""
+    return sum(2 if label.startswith("day:") else 1 for label in labels)
+
+
+def _bound(fact: Fact, text: str) -> int:
+    before = plain(text)[: fact.start]
+    return 1 if _AT_LEAST.search(before) else -1 if _AT_MOST.search(before) else 0
+
+
+def _names(text: str, sources: Sources) -> Iterator[Reason]:
+    """Capitalised words inside the sentence that neither the sources nor the customer used."""
+    if sources.capitalises_nouns:
+        return
+    for match in _CAPITALISED.finditer(text):
+        name = match[2].rstrip("'’-").removesuffix("'s").removesuffix("’s")
+        folded = plain(name).casefold()
+        known = folded in sources.words or folded in sources.asked_words or stem(folded) in sources.stems
+        if known or folded in STOPS or folded.split("'")[0] in STOPS or any(c.isdigit() for c in name):
+            continue
+        if all(piece in sources.words for piece in re.split(r"[-&']", folded)) or extract_facts(name):
+            continue
+        yield Reason("name", name)
+
+
+_ABSOLUTE = re.compile(
+    r"\b(?:always|never|any ?time|unlimited|permanently|forever|guaranteed?|as often as|all|immer|jederzeit)\b",
+    re.I,
+)
+# What in a source says as much.
+_AS_ABSOLUTE = {
+    "all": ("all", "every", "each", "any"),
+    "anytime": ("any time", "anytime", "always"),
+    "any time": ("any time", "anytime", "always"),
+}
+
+
+def _absolutes(text: str, sources: Sources) -> Iterator[Reason]:
+    """Words that admit no exception where the sources use none: most of what a shop promises has a condition."""
+    for match in _ABSOLUTE.finditer(text):
+        word = match[0].casefold()
+        if not any(re.search(rf"\b{same}\b", sources.folded) for same in _AS_ABSOLUTE.get(word, (word,))):
+            yield Reason("absolute", match[0])
+
+
+def _steps(text: str, sources: Sources) -> Iterator[Reason]:
+    """Things on a screen and actions that the sources do not name."""
+    navigates = bool(_ARROW.search(sources.folded)) or not _NAVIGATES.isdisjoint(sources.stems)
+    for word in words(text):
+        one = next(iter(content_stems(word)), "")
+        if word.casefold() in _CLICKING and not navigates:
+            yield Reason("step", word)
+        if one in sources.stems or one not in _STEPS:
+            continue
+        if one in _NAVIGATES and navigates:
+            continue
+        yield Reason("step", word)
+
+
+_STEPS = frozenset(map(stem, SCREEN_WORDS | ACTION_WORDS))
+_CLICKING = frozenset(("click", "tap", "press"))

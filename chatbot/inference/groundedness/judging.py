@@ -1,0 +1,143 @@
+"""Whether what the bot says is in the sources that it was given.
+
+A sentence is judged in two ways, and must pass both:
+
+- **Hard facts** (`facts`), names, things on a screen and steps must be in the sources, each of them: one wrong
+  number makes a fluent sentence harmful, and overlap does not see it. Checking atomic facts one by one is the idea of
+  FActScore (Min et al. 2023) and Q² (Honovich et al. 2021), here with patterns in place of models.
+- **The rest** must be about what the sources are about, by the share of its content stems that they have, the nearest
+  source sentences counting more (as SummaC aggregates, Laban et al. 2022), and must not deny what they affirm
+  (`claims`).
+
+What this cannot see: a condition that was dropped ("free" for "free above €50"), who does what to whom, consequences
+that a person would draw, and anything stated in words that neither the lists nor the sources know. Measured with
+labelled pairs (`python -m tests.benchmarks.groundedness --pairs`). Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from chatbot.inference.groundedness.checks import DECLINES, NEGATED, Reason, is_found, unsupported
+from chatbot.inference.groundedness.claims import clauses, content_stems, contradicts
+from chatbot.inference.groundedness.facts import Kind, extract_facts
+from chatbot.inference.groundedness.sources import Sources, SourceSentence, without
+
+# Chosen on the labelled pairs: below it more than half of the sentences are made up.
+SUPPORT_FLOOR = 0.7
+# What a stem counts that is in the sources but not near the sentence that says most of it.
+_ELSEWHERE = 0.35
+# A question's share that the sources must know before "Yes." alone can be an answer.
+_ANSWERABLE = 0.5
+# A clause and a source sentence speak of the same matter where they share this much of the clause.
+_SAME_MATTER = 0.6
+_NOTHING = SourceSentence("", frozenset(), (), ())
+
+_OPENER = re.compile(r"^\W*(?P<word>yes|no|yeah|nope|yep|of course|sure|certainly|absolutely)\b[,.!:;–—-]*\s*", re.I)
+_COURTESY = re.compile(
+    r"\b(?:sorry|apologi[sz]e|apologies|thank(?:s| you)|you're welcome|happy to help|glad to help|anything else"
+    r"|let me know|"
+    r"feel free to ask|good question|i (?:see|understand)|have a (?:nice|great|good)|hope (?:this|that) helps|hello"
+    r"|hi there|"
+    r"es tut mir leid|tut mir leid|gerne|désolé|lo siento|抱歉|您好|你好|عذرا|آسف)\b|抱歉|您好|عذرا",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`score` is the share of the sentence that the sources have, 0 to 1; `reasons` is empty where it is supported."""
+
+    score: float
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def supported(self) -> bool:
+        return not self.reasons
+
+    @property
+    def only_its_opener(self) -> bool:
+        """Whether nothing but its "Yes," or "No," is wrong."""
+        return bool(self.reasons) and all(reason.kind == "answer" for reason in self.reasons)
+
+
+def judge(sentence: str, sources: Sources) -> Verdict:
+    """How far the sources support a sentence of a reply."""
+    opener = _OPENER.match(sentence)
+    body = sentence[opener.end() :] if opener else sentence
+    stated = extract_facts(body)
+    reasons = list(unsupported(body, stated, sources))
+    # "Refunds do not take 90 days": what the customer supposed is denied, the sources need not say a word of it.
+    repeats_premise = not reasons and not all(is_found(fact, sources.facts, sources.folded) for fact in stated)
+    declines = bool(DECLINES.search(body))
+    score = 1.0
+    if not declines:
+        score = _coverage(
+            _without_courtesy(without(body, (fact for fact in stated if fact.kind is not Kind.LABEL))), sources
+        )
+        if score < SUPPORT_FLOOR:
+            reasons.append(Reason("content", body.strip()))
+        elif not repeats_premise and _contradicted(body, sources):
+            reasons.append(Reason("contradiction", body.strip()))
+        if opener and not _may_say(opener["word"], body, sources):
+            reasons.append(Reason("answer", opener["word"]))
+    return Verdict(round(score, 3), tuple(dict.fromkeys(reasons)))
+
+
+def without_opener(sentence: str) -> str:
+    """The sentence without its "Yes," or "No,"."""
+    body = _OPENER.sub("", sentence, count=1)
+    return body[:1].upper() + body[1:]
+
+
+def _without_courtesy(sentence: str) -> str:
+    pieces = re.split(r"(?<=[,;.!])\s+|\bbut\b", sentence)
+    return " ".join(piece for piece in pieces if not _COURTESY.search(piece))
+
+
+def _coverage(text: str, sources: Sources) -> float:
+    """The share of content stems that the sources have; 1 where there are none."""
+    stems = content_stems(text)
+    if not stems:
+        return 1.0
+    wanted = frozenset(stems)
+    near: frozenset[str] = max(
+        (
+            first.stems | second.stems
+            for first, second in zip(sources.sentences, [*sources.sentences[1:], _NOTHING], strict=False)
+        ),
+        key=lambda pair: len(pair & wanted),
+        default=frozenset(),
+    )
+    return sum(1.0 if one in near else _ELSEWHERE if one in sources.stems else 0.0 for one in wanted) / len(wanted)
+
+
+def _contradicted(text: str, sources: Sources) -> bool:
+    """Whether the source sentences that have most of one of its clauses all deny it."""
+    whole = frozenset(content_stems(text))
+    for claim in clauses(text):
+        shared = [(len(one.stems & claim.stems), len(one.stems & whole), one) for one in sources.sentences]
+        most = max(((mine, all_of_it) for mine, all_of_it, _ in shared), default=(0, 0))
+        if most[0] < _SAME_MATTER * len(claim.stems) or most[1] < 2 or (claim.sign > 0 and most[0] < 2):
+            continue
+        nearest = [one for mine, all_of_it, one in shared if (mine, all_of_it) == most]
+        if all(contradicts(claim, one.clauses) for one in nearest):
+            return True
+    return False
+
+
+def _may_say(opener: str, body: str, sources: Sources) -> bool:
+    """Whether "Yes" or "No" fits what was asked, as far as can be told: "Yes" claims what the question supposes."""
+    question = sources.question
+    if not question.strip() or NEGATED.search(question):
+        return True
+    if not content_stems(body):
+        known = [one for one in sources.asked.stems if one in sources.stems]
+        if len(known) < _ANSWERABLE * len(sources.asked.stems):
+            return False
+    denied = _contradicted(question, sources)
+    if opener.casefold() in ("no", "nope"):
+        return True
+    supposed = [fact for fact in sources.asked.facts if fact.kind in (Kind.DURATION, Kind.MONEY, Kind.PERCENT)]
+    return not denied and all(is_found(fact, sources.facts) for fact in supposed)
