@@ -13,6 +13,7 @@ from django.conf import settings
 from chatbot.conversations import delivery, policy, selectors, services, wording
 from chatbot.conversations.events import group_name
 from chatbot.conversations.models import Message, Turn
+from chatbot.conversations.predictions import record_of
 from chatbot.conversations.publisher import publisher
 from chatbot.conversations.timings import Stopwatch
 from chatbot.exceptions import EngineError, LeaseLost
@@ -43,8 +44,6 @@ HISTORY_MESSAGES = 8
 RETRY_TEMPERATURE = 0.6
 # A small model goes on writing the prompt's pattern when it has finished the answer.
 NEXT_QUESTION = ("\nQuestion:", "\nHelp article:")
-# How much of the ranking is kept for reviewers.
-RANKING_KEPT = 5
 
 
 @dataclass(slots=True)
@@ -133,11 +132,7 @@ def _explained(prediction: Prediction, action: policy.Action) -> dict[str, Any]:
         "intent": Intent.objects.filter(slug=followed).first(),
         "confidence": next((ranked.confidence for ranked in prediction.ranking if ranked.intent == followed), None),
         "out_of_scope": prediction.out_of_scope,
-        "prediction": {
-            "ranking": [[ranked.intent, round(ranked.confidence, 4)] for ranked in prediction.ranking[:RANKING_KEPT]],
-            "out_of_scope_score": round(prediction.out_of_scope_score, 4),
-            "threshold": round(prediction.threshold, 4),
-        },
+        "prediction": record_of(prediction),
         "action": actions[type(action)],
         "reason": action.reason[:200],
         "is_miss": isinstance(action, policy.Clarify | policy.OfferPerson),

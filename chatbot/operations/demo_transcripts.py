@@ -2,7 +2,8 @@
 
 One JSON object a line: `id`, `status`, `language`, `consent`, `started_minutes_ago`, `messages` (customer and bot take
 turns) and `review`. A review's verdict is for every reply, or with `message` for that one while the others are
-accepted; `intent_corrections` maps the index of a customer's message to the intent that it should have had.
+accepted; `intent_corrections` maps the index of a customer's message to the intent that it should have had, null for
+out of scope. A reply that is `stopped` was stopped by the customer.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ def _lay_out(entry: dict[str, Any], started: datetime, catalogue: _Catalogue, ro
             text=answered["text"],
             turn=turn,
             quick_replies=answered.get("quick_replies", []),
+            stopped=answered.get("stopped", False),
             rating=answered.get("rating", ""),
             rating_reason=answered.get("reason", ""),
             created_at=clock,
@@ -131,6 +133,7 @@ def _turn(
 ) -> Turn:
     slug = entry["messages"][2 * index]["intent"]
     intent = catalogue.intents[slug] if slug else None
+    was_stopped = answered.get("stopped", False)
     asks_back = intent is None or bool(answered.get("quick_replies"))
     by_mode = {
         Intent.Mode.GENERATE: Turn.Action.GENERATE,
@@ -142,7 +145,8 @@ def _turn(
         conversation=question.conversation,
         message=question,
         number=index + 1,
-        status=Turn.Status.DONE,
+        status=Turn.Status.CANCELLED if was_stopped else Turn.Status.DONE,
+        cancel_requested=was_stopped,
         attempt=1,
         intent=intent,
         out_of_scope=intent is None,
@@ -150,7 +154,7 @@ def _turn(
         reason="Written for the demo shop; no model took part.",
         is_miss=asks_back,
         sources=[_source(named, catalogue) for named in answered.get("sources", [])],
-        finish_reason="stop",
+        finish_reason="cancelled" if was_stopped else "stop",
         next_nudge_at=clock,
         created_at=clock,
         started_at=clock,
@@ -169,8 +173,9 @@ def _source(named: dict[str, str], catalogue: _Catalogue) -> dict[str, str]:
 
 def _review(review: dict[str, Any], index: int, turn: Turn, catalogue: _Catalogue) -> Review:
     """The review of the turn that answers message number `index`."""
-    corrected = review.get("intent_corrections", {}).get(str(index))
-    intent = catalogue.intents[corrected] if corrected else turn.intent
+    corrections = review.get("intent_corrections", {})
+    slug = corrections.get(str(index), turn.intent.slug if turn.intent else None)
+    intent = catalogue.intents[slug] if slug else None
     is_meant = review.get("message", index + 1) == index + 1
     return Review(
         turn=turn,

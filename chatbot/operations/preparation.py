@@ -12,13 +12,15 @@ from django.core.management import call_command
 from chatbot.exceptions import FrontdeskError
 from chatbot.intents.models import Example, Intent
 from chatbot.knowledge.models import Article, Passage
+from chatbot.operations.demo_predictions import read_demo_turns, unread_demo_turns
 from chatbot.operations.readiness import pending_migrations
 from chatbot.operations.seeding import seed_demo
 from chatbot.operations.staff import sync_groups
 from chatbot.operations.terminal import Terminal
 from chatbot.releases.encoders import current_encoder_digest
+from chatbot.releases.models import Kind
 from chatbot.releases.preparation import models_are_prepared, prepare_base_models
-from chatbot.releases.selectors import classifier_fits_encoder
+from chatbot.releases.selectors import classifier_fits_encoder, current_release
 
 Report = Callable[[str, float | None], None]
 
@@ -97,6 +99,14 @@ def _train(report: Report) -> None:
     train_catalogue_classifier(progress=report)
 
 
+def _has_unread_demo() -> bool:
+    return current_release(Kind.CLASSIFIER) is not None and unread_demo_turns().exists()
+
+
+def _read_demo(report: Report) -> None:
+    read_demo_turns()
+
+
 def _index(report: Report) -> None:
     from chatbot.knowledge.services import index_all
 
@@ -106,5 +116,6 @@ def _index(report: Report) -> None:
 MODEL_STEPS = (
     Step("Preparing the base models", "Prepared the base models", _lacks_models, prepare_base_models),
     Step("Training the first classifier", "Trained the first classifier", _lacks_classifier, _train),
+    Step("Reading the demo conversations", "Read the demo conversations", _has_unread_demo, _read_demo),
     Step("Indexing the help articles", "Indexed the help articles", _lacks_index, _index),
 )

@@ -44,7 +44,8 @@ def test_conversations_are_whole_reviewed_and_marked_as_demo() -> None:
     seeded = seed_demo()
     conversations = Conversation.objects.filter(is_demo=True)
     assert conversations.count() == Conversation.objects.count() == seeded.conversations
-    assert not Turn.objects.exclude(status=Turn.Status.DONE).exists()
+    stopped = Message.objects.filter(stopped=True)
+    assert set(Turn.objects.exclude(status=Turn.Status.DONE)) == {message.turn for message in stopped} != set()
     assert Turn.objects.count() == Message.objects.filter(role=Message.Role.BOT, turn__isnull=False).count()
     for conversation in conversations:
         messages = list(conversation.messages.order_by("seq"))
