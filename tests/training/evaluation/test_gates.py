@@ -31,7 +31,7 @@ def classifier_report(**changes: Any) -> dict[str, Any]:
         "candidate": "classifier-0002",
         "baseline": "classifier-0001",
         "rows": {"judged": 300},
-        "figures": [figure("accuracy", 0.9, 0.88, -0.01, 0.05), figure("ms_p50", 4.0, 3.9)],
+        "figures": [figure("accuracy", 0.9, 0.88, -0.01, 0.05), timed(4.0, 3.9, 0.9)],
         "intents": [{"intent": "refund", "rows": 40, "f1_change": -0.04}],
         "calibration": {"candidate": {"error": 0.03, "by_chance": 0.02}},
     }
@@ -95,12 +95,25 @@ def test_calibration_is_judged_by_what_chance_explains(error: float, by_chance: 
     assert rule(report, "calibration").outcome == outcome
 
 
+def timed(own: float, other: float, low: float) -> dict[str, Any]:
+    """How long messages took; the ratio is at least `low`, as far as chance lets one say."""
+    ratio = {"value": own / other, "low": low, "high": own / other + 0.2}
+    return figure("ms_p50", own, other, own - other - 1, own - other + 1) | {"ratio": ratio}
+
+
 @pytest.mark.parametrize(
-    ("own", "other", "outcome"), [(12.0, 10.0, "passed"), (13.0, 10.0, "failed"), (3.0, 1.5, "passed")]
+    ("own", "other", "low", "outcome"),
+    [
+        (12.0, 10.0, 1.1, "passed"),
+        (13.0, 10.0, 1.21, "failed"),
+        (13.0, 10.0, 1.1, "unmeasurable"),
+        (3.0, 1.5, 1.9, "passed"),
+    ],
 )
-def test_time_may_be_a_fifth_longer_or_too_little_to_notice(own: float, other: float, outcome: str) -> None:
-    report = classifier_report(figures=[figure("ms_p50", own, other)])
-    assert rule(report, "latency").outcome == outcome
+def test_time_may_be_a_fifth_longer_or_too_little_to_notice(own: float, other: float, low: float, outcome: str) -> None:
+    result = rule(classifier_report(figures=[timed(own, other, low)]), "latency")
+    assert result.outcome == outcome
+    assert result.blocks == (outcome == "failed")
 
 
 def test_nothing_to_compare_with_is_no_obstacle() -> None:
