@@ -335,6 +335,9 @@ REPLY_DEADLINE_S = env.float("REPLY_DEADLINE_S", default=60.0)
 RETRIEVAL_PASSAGES = env.int("RETRIEVAL_PASSAGES", default=1)
 RETRIEVAL_FLOOR = env.float("RETRIEVAL_FLOOR", default=0.35)
 
+# For how long a worker keeps a release loaded that was replaced, so that a rollback is a swap; 0: not at all.
+PREVIOUS_RELEASE_KEEP_S = env.float("PREVIOUS_RELEASE_KEEP_S", default=600.0)
+
 # --- The gate before a promotion ----------------------------------------------------------------
 
 # A JSON file with rules that differ from the defaults (chatbot/training/evaluation/gates.py).

@@ -126,13 +126,15 @@ class ReplyWorker:
         models = self.runtime.models()
         if not models.engine.alive:
             self._end_with_engine()
-        stats = models.engine.stats()
+        stats, notes = models.engine.stats(), self.runtime.notes()
         about = {
             "queue": "replies",
             "engine": models.engine.name,
             "problem": models.engine.problem,
             "classifier": models.classifier_release.name,
             "generator": models.generator_release.name,
+            "refused": notes.refused,
+            "kept": notes.kept,
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "started_at": self._started_at,

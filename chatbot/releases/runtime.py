@@ -1,8 +1,12 @@
 """The models that one worker serves, and how it changes them while turns are running.
 
 A turn takes a snapshot and keeps it until it ends, so that no reply is begun with one release and finished with
-another. A promotion is noticed within seconds; the new release is checked and loaded beside the old one, in a thread of
-its own because loading takes longer than a lease allows a worker to be silent, and then the snapshot is swapped.
+another. A promotion is noticed within seconds; the new release is checked, loaded beside the old one and tried, in a
+thread of its own because that takes longer than a lease allows a worker to be silent, and then the snapshot is swapped.
+What cannot be loaded or fails its trial is never served: the old one stays, and the worker says why.
+
+The release that was replaced stays loaded for a while, so that a rollback needs nothing but a swap. Never more than
+two of a kind are loaded: before a third, the one that was kept is let go.
 """
 
 from __future__ import annotations
@@ -21,12 +25,13 @@ from django.db import DatabaseError, connection
 from chatbot.exceptions import FrontdeskError, ModelFilesError
 from chatbot.inference.encoder import Encoder
 from chatbot.inference.text_classifier import TextClassifier
-from chatbot.releases.artifacts import verify_release_folder
 from chatbot.releases.classifiers import load_classifier
 from chatbot.releases.encoders import load_encoder
+from chatbot.releases.generators import load_generator
 from chatbot.releases.models import Kind, Promotion
-from chatbot.releases.remote import check_fits_engine, is_remote
-from chatbot.releases.selectors import ReleaseInfo, current_promotion, newest_promotions, release_directory
+from chatbot.releases.remote import is_remote
+from chatbot.releases.selectors import ReleaseInfo, current_promotion, newest_promotions
+from chatbot.releases.trials import try_classifier, try_generator
 
 if TYPE_CHECKING:
     from chatbot.inference.engines import Engine
@@ -38,6 +43,7 @@ logger = logging.getLogger(__name__)
 POLL_INTERVAL_S = 2.0
 # A release that could not be loaded (a volume not mounted yet, say) is tried again after this.
 RETRY_INTERVAL_S = 60.0
+UNFORESEEN = "It failed for a reason that nobody foresaw. The log of the worker has it."
 _REMEDIES = {
     Kind.CLASSIFIER: "python manage.py train_classifier",
     Kind.GENERATOR: "python manage.py prepare_models",
@@ -55,6 +61,24 @@ class ServedModels:
     generator_release: ReleaseInfo
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A release that was replaced a moment ago, still loaded, until the clock says `until`."""
+
+    info: ReleaseInfo
+    until: float
+    classifier: TextClassifier | None = None
+    engine: Engine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServingNotes:
+    """Beside what a worker serves, by kind: why it does not serve what was promoted, and what it still has loaded."""
+
+    refused: dict[str, str]
+    kept: dict[str, str]
+
+
 class Runtime:
     """Holds the current snapshot. Safe to use from several threads."""
 
@@ -62,15 +86,17 @@ class Runtime:
         """`promotions` are the ids of the promotions, by kind, that `models` follow."""
         self._models = models
         self._promotions = promotions
+        self._kept: dict[str, _Kept] = {}
+        self._refused: dict[str, str] = {}
         self._lock = threading.Lock()
         self._loader: threading.Thread | None = None
         self._next_poll = time.monotonic() + POLL_INTERVAL_S
         self._swapped = False
         self._closed = False
-        # Snapshots that nobody uses any more report here. A queue, because the garbage collector may report from
-        # inside any other call; what it takes is closed at the next refresh.
+        # Who uses an engine, snapshots and what is kept, reports here once it no longer does. A queue, because the
+        # garbage collector may report from inside any other call; what it takes is closed at the next refresh.
         self._unused: queue.SimpleQueue[Engine] = queue.SimpleQueue()
-        self._snapshots: dict[int, int] = {}
+        self._users: dict[int, int] = {}
         self._watch(models)
 
     @classmethod
@@ -86,7 +112,7 @@ class Runtime:
         report(f"Loading {classifier.release.name}", 0.2)
         intents = load_classifier(classifier.release, encoder)
         report(f"Loading {generator.release.name}", 0.3)
-        engine = _load_engine(generator)
+        engine = load_generator(generator.release)
         report("Models are loaded", 1.0)
         models = ServedModels(encoder, intents, _info(classifier), engine, _info(generator))
         return cls(models, {Kind.CLASSIFIER: classifier.pk, Kind.GENERATOR: generator.pk})
@@ -94,6 +120,10 @@ class Runtime:
     def models(self) -> ServedModels:
         """The current snapshot. Keep it for one turn and no longer: it keeps its engine alive."""
         return self._models
+
+    def notes(self) -> ServingNotes:
+        """What there is to say of the releases beside which are served."""
+        return ServingNotes(dict(self._refused), {kind: kept.info.name for kind, kept in self._kept.items()})
 
     def refresh(self) -> bool:
         """Look for promotions and start loading what is new. Returns at once, mostly without a query.
@@ -105,6 +135,8 @@ class Runtime:
         with self._lock:
             swapped, self._swapped = self._swapped, False
             busy = self._loader is not None and self._loader.is_alive()
+            if not busy:
+                self._let_go_expired()
             if self._closed or busy or time.monotonic() < self._next_poll:
                 return swapped
             self._next_poll = time.monotonic() + POLL_INTERVAL_S
@@ -131,35 +163,61 @@ class Runtime:
         with self._lock:
             self._closed = True
         self.wait()
+        with self._lock:
+            for kind in list(self._kept):
+                self._let_go(kind)
         self._close_unused()
         self._models.engine.close()
+
+    # --- Following a promotion --------------------------------------------------------------------
 
     def _load_promoted(self) -> None:
         try:
             for kind in Kind:
-                promotion = current_promotion(kind)
-                if promotion is not None and promotion.pk != self._promotions.get(kind):
-                    self._follow(promotion)
-        except (FrontdeskError, DatabaseError, OSError) as error:
-            logger.error("a promoted release could not be loaded, the old one goes on serving: %s", error)
-            self._next_poll = time.monotonic() + RETRY_INTERVAL_S
-        except Exception:  # a fault of ours must not end the loader silently
-            logger.exception("a promoted release could not be loaded, the old one goes on serving")
+                self._follow_newest(kind)
+        except DatabaseError as error:
+            logger.error("what was promoted could not be looked up: the database does not answer (%s)", error)
             self._next_poll = time.monotonic() + RETRY_INTERVAL_S
         finally:
             connection.close()
 
+    def _follow_newest(self, kind: Kind) -> None:
+        promotion = current_promotion(kind)
+        if promotion is None or promotion.pk == self._promotions.get(kind):
+            return
+        try:
+            self._follow(promotion)
+        except (FrontdeskError, OSError) as error:
+            logger.error("a promoted release could not be loaded, the old one goes on serving: %s", error)
+            self._refuse(promotion, str(error))
+        except DatabaseError:
+            raise
+        except Exception:  # a fault of ours must not end the loader silently
+            logger.exception("a promoted release could not be loaded, the old one goes on serving")
+            self._refuse(promotion, UNFORESEEN)
+        else:
+            self._refused = {name: why for name, why in self._refused.items() if name != kind}
+
+    def _refuse(self, promotion: Promotion, reason: str) -> None:
+        self._refused = {**self._refused, promotion.kind: f"{promotion.release.name}: {reason}"}
+        self._next_poll = time.monotonic() + RETRY_INTERVAL_S
+
     def _follow(self, promotion: Promotion) -> None:
         old, info = self._models, _info(promotion)
         if promotion.kind == Kind.CLASSIFIER and info != old.classifier_release:
-            classifier = load_classifier(promotion.release, old.encoder)
-            self._swap(replace(old, classifier=classifier, classifier_release=info))
+            kept = self._take_kept(promotion)
+            classifier = (kept and kept.classifier) or _tried_classifier(promotion, old.encoder)
+            replaced = _Kept(old.classifier_release, _kept_until(), classifier=old.classifier)
+            self._swap(replace(old, classifier=classifier, classifier_release=info), Kind.CLASSIFIER, replaced)
         elif promotion.kind == Kind.GENERATOR and info != old.generator_release:
-            self._swap(replace(old, engine=_load_engine(promotion), generator_release=info))
+            kept = self._take_kept(promotion)
+            engine = (kept and kept.engine) or _tried_engine(promotion)
+            replaced = _Kept(old.generator_release, _kept_until(), engine=old.engine)
+            self._swap(replace(old, engine=engine, generator_release=info), Kind.GENERATOR, replaced)
         self._promotions = {**self._promotions, promotion.kind: promotion.pk}
         logger.info("now serving %s: %s", info.name, promotion.reason)
 
-    def _swap(self, models: ServedModels) -> None:
+    def _swap(self, models: ServedModels, kind: Kind, replaced: _Kept) -> None:
         with self._lock:
             if self._closed:
                 # Told to leave while loading: nobody would ever close this engine.
@@ -167,12 +225,53 @@ class Runtime:
                     models.engine.close()
                 return
             self._watch(models)
+            self._keep(kind, replaced)
             self._models = models
             self._swapped = True
 
+    # --- What was replaced ------------------------------------------------------------------------
+
+    def _keep(self, kind: Kind, replaced: _Kept) -> None:
+        self._let_go(kind)
+        if settings.PREVIOUS_RELEASE_KEEP_S <= 0:
+            return
+        self._kept = {**self._kept, kind: replaced}
+        if replaced.engine is not None:
+            self._users[id(replaced.engine)] += 1
+
+    def _take_kept(self, promotion: Promotion) -> _Kept | None:
+        """The promoted release if it is still loaded and well; what else is kept of its kind is let go, to make room.
+
+        The release was checked and tried when it was loaded, and what is in memory nobody can have tampered with.
+        """
+        with self._lock:
+            kept = self._kept.get(promotion.kind)
+            if kept is None:
+                return None
+            if kept.info == _info(promotion) and (kept.engine is None or kept.engine.alive):
+                # It stays kept, so that nobody closes it before the snapshot that uses it is there.
+                return kept
+            self._let_go(promotion.kind)
+        self._close_unused()
+        return None
+
+    def _let_go_expired(self) -> None:
+        now = time.monotonic()
+        for kind in [kind for kind, kept in self._kept.items() if kept.until <= now]:
+            self._let_go(kind)
+
+    def _let_go(self, kind: str) -> None:
+        """Called with the lock held."""
+        kept = self._kept.get(kind)
+        self._kept = {name: other for name, other in self._kept.items() if name != kind}
+        if kept is not None and kept.engine is not None:
+            self._unused.put(kept.engine)
+
+    # --- Engines and who uses them ----------------------------------------------------------------
+
     def _watch(self, models: ServedModels) -> None:
         key = id(models.engine)
-        self._snapshots[key] = self._snapshots.get(key, 0) + 1
+        self._users[key] = self._users.get(key, 0) + 1
         weakref.finalize(models, self._unused.put, models.engine).atexit = False
 
     def _close_unused(self) -> None:
@@ -182,13 +281,35 @@ class Runtime:
             except queue.Empty:
                 return
             with self._lock:
-                self._snapshots[id(engine)] -= 1
-                last = self._snapshots[id(engine)] == 0
+                self._users[id(engine)] -= 1
+                last = self._users[id(engine)] == 0
                 if last:
-                    del self._snapshots[id(engine)]
+                    del self._users[id(engine)]
             if last:
                 # Ending an engine's process takes a moment; heartbeats call this.
                 threading.Thread(target=engine.close, name="engine-closer", daemon=True).start()
+
+
+def _tried_classifier(promotion: Promotion, encoder: Encoder) -> TextClassifier:
+    classifier = load_classifier(promotion.release, encoder)
+    try_classifier(promotion.release.name, classifier)
+    return classifier
+
+
+def _tried_engine(promotion: Promotion) -> Engine:
+    engine = load_generator(promotion.release)
+    # Whether a server answers is not the release's doing, and is told by the engine's own state.
+    if not is_remote(promotion.release):
+        try:
+            try_generator(promotion.release.name, engine)
+        except BaseException:
+            engine.close()
+            raise
+    return engine
+
+
+def _kept_until() -> float:
+    return time.monotonic() + settings.PREVIOUS_RELEASE_KEEP_S
 
 
 def _required(kind: Kind) -> Promotion:
@@ -200,35 +321,3 @@ def _required(kind: Kind) -> Promotion:
 
 def _info(promotion: Promotion) -> ReleaseInfo:
     return ReleaseInfo(promotion.release_id, promotion.release.name)
-
-
-def _load_engine(promotion: Promotion) -> Engine:
-    from chatbot.inference.engines import load_engine
-
-    release = promotion.release
-    directory = release_directory(release)
-    verify_release_folder(directory, manifest_digest=release.manifest_digest, kind=release.kind)
-    check_fits_engine(release)
-    if is_remote(release):
-        return _connect_engine()
-    return load_engine(
-        model_dir=directory,
-        kind=settings.ENGINE,
-        max_streams=settings.REPLY_STREAMS,
-        kv_cache_mib=settings.KV_CACHE_MIB,
-        threads=settings.ENGINE_THREADS,
-    )
-
-
-def _connect_engine() -> Engine:
-    from chatbot.inference.engines.openai import ModelServer, OpenAIEngine
-
-    server = ModelServer(
-        base_url=settings.OPENAI_BASE_URL,
-        model=settings.OPENAI_MODEL,
-        api_key=settings.OPENAI_API_KEY,
-        context_tokens=settings.OPENAI_CONTEXT_TOKENS,
-        connect_timeout_s=settings.OPENAI_CONNECT_TIMEOUT_S,
-        read_timeout_s=settings.OPENAI_READ_TIMEOUT_S,
-    )
-    return OpenAIEngine(server, max_streams=settings.REPLY_STREAMS)

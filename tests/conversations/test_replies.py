@@ -29,7 +29,7 @@ from chatbot.inference.text_classifier import TextClassifier
 from chatbot.intents.models import Intent
 from chatbot.knowledge.models import Article, Passage
 from chatbot.releases.models import Kind, Release
-from chatbot.releases.runtime import ServedModels
+from chatbot.releases.runtime import ServedModels, ServingNotes
 from chatbot.releases.selectors import ReleaseInfo
 from tests.inference.scripted_server import Exchange, ScriptedServer, refuse, reply
 from tests.inference.tiny import make_tiny_model
@@ -359,6 +359,9 @@ class OneSnapshot:
 
     def refresh(self) -> bool:
         return False
+
+    def notes(self) -> ServingNotes:
+        return ServingNotes(refused={}, kept={})
 
 
 @pytest.fixture
