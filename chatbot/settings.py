@@ -357,6 +357,13 @@ RATE_SESSION_BURST = env.int("RATE_SESSION_BURST", default=8)
 RATE_ADDRESS_PER_MINUTE = env.float("RATE_ADDRESS_PER_MINUTE", default=120.0)
 RATE_ADDRESS_BURST = env.int("RATE_ADDRESS_BURST", default=40)
 
+# --- Datasets -----------------------------------------------------------------------------------
+
+# Countries whose national telephone numbers are looked for, as two letters each; empty: some forty.
+REDACTION_REGIONS = [region.strip().upper() for region in env.list("REDACTION_REGIONS", default=[])]
+# Presidio finds names that nothing introduces. It has to be installed besides: pip install presidio-analyzer
+REDACTION_PRESIDIO = env.bool("REDACTION_PRESIDIO", default=False)
+
 # --- The shop -----------------------------------------------------------------------------------
 
 SEED_DEMO = env.bool("SEED_DEMO", default=not PRODUCTION)

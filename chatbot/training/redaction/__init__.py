@@ -25,13 +25,13 @@ from chatbot.training.redaction.ordinary import without_ordinary
 from chatbot.training.redaction.reading import read
 from chatbot.training.redaction.spans import Kind, Span, resolve
 
-__all__ = ["Detector", "Kind", "Redacted", "Redactor", "Span", "public_values"]
+__all__ = ["PLACEHOLDER", "Detector", "Kind", "Redacted", "Redactor", "Span", "public_values"]
 
 # Finds more than patterns do, in the text as it was written.
 Detector = Callable[[str], Iterable[Span]]
 Values = frozenset[tuple[Kind, str]]
 
-_PLACEHOLDER = re.compile(r"\[(?:" + "|".join(Kind) + r")(?: \d{1,4})?\]")
+PLACEHOLDER = re.compile(r"\[(?:" + "|".join(Kind) + r")(?: \d{1,4})?\]")
 # What one pass leaves over may look like something once its neighbour is gone; two have always sufficed.
 _MOST_PASSES = 6
 
@@ -90,7 +90,7 @@ class Redactor:
 
     def _found(self, written: str, known: frozenset[str] = frozenset()) -> list[Span]:
         """What is to be taken out of the text, and nothing of what stands in for something already."""
-        kept = [match.span() for match in _PLACEHOLDER.finditer(written)]
+        kept = [match.span() for match in PLACEHOLDER.finditer(written)]
         found: list[Span] = []
         begin = 0
         for start, end in [*kept, (len(written), len(written))]:
