@@ -334,6 +334,10 @@ REPLY_DEADLINE_S = env.float("REPLY_DEADLINE_S", default=60.0)
 # A model of 135M mixes the facts of two passages; larger ones use more (docs/log.md).
 RETRIEVAL_PASSAGES = env.int("RETRIEVAL_PASSAGES", default=1)
 RETRIEVAL_FLOOR = env.float("RETRIEVAL_FLOOR", default=0.35)
+# What happens to sentences of the model that the passages do not support.
+GROUNDEDNESS = env.str("GROUNDEDNESS", default="replace")
+if GROUNDEDNESS not in {"replace", "flag", "off"}:
+    raise ImproperlyConfigured(f"GROUNDEDNESS must be replace, flag or off, not {GROUNDEDNESS!r}.")
 
 # For how long a worker keeps a release loaded that was replaced, so that a rollback is a swap; 0: not at all.
 PREVIOUS_RELEASE_KEEP_S = env.float("PREVIOUS_RELEASE_KEEP_S", default=600.0)

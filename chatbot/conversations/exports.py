@@ -210,6 +210,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
         "generator": turn.generator.name if turn.generator else None,
         "finish_reason": turn.finish_reason or None,
         "timings": turn.timings,
+        "groundedness": turn.groundedness,
         "review": review
         and {
             "verdict": review.verdict or None,

@@ -118,6 +118,9 @@ class Turn(models.Model):
     generator = models.ForeignKey(Release, models.PROTECT, null=True, blank=True, related_name="+")
     finish_reason = models.CharField(max_length=16, blank=True)
     timings = models.JSONField(default=dict, blank=True, help_text="Seconds and token counts, by stage.")
+    groundedness = models.JSONField(
+        default=dict, blank=True, help_text="The model's sentences as it wrote them, and what the guard made of each."
+    )
     is_triaged = models.BooleanField(
         default=False, editable=False, help_text="The review queue knows whether this turn is worth a reviewer's time."
     )

@@ -17,6 +17,7 @@ from chatbot.conversations.predictions import record_of
 from chatbot.conversations.publisher import publisher
 from chatbot.conversations.timings import Stopwatch
 from chatbot.exceptions import EngineError, LeaseLost
+from chatbot.inference.groundedness import GroundednessGuard, Mode, Sources
 from chatbot.inference.language import detect_language
 from chatbot.inference.predictions import Prediction
 from chatbot.inference.prompt import SYSTEM_TEMPLATE, GroundingPassage, Prompt, Utterance
@@ -54,6 +55,7 @@ class Draft:
     quick_replies: list[str] = field(default_factory=list)
     hands_over: bool = False
     finish_reason: str = "stop"
+    groundedness: dict[str, Any] = field(default_factory=dict)
 
 
 def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
@@ -84,11 +86,12 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
         if passages:
             record["generator_id"] = models.generator_release.id
             prompt = _prompt(action, passages, earlier, turn, models)
-            draft = _stream(prompt, turn, active, models, watch)
+            guard = _guard(action, passages, turn)
+            draft = _stream(prompt, turn, active, models, watch, guard)
         else:
             draft = Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON])
             record |= {"is_miss": True, "action": Turn.Action.CLARIFY, "reason": "no help article is close enough"}
-    record["finish_reason"] = draft.finish_reason
+    record |= {"finish_reason": draft.finish_reason, "groundedness": draft.groundedness}
     if active.stop_requested and (asked_at := selectors.cancellation_of(turn)):
         watch.since("cancel", asked_at)
     _finish(turn, draft, active, record)
@@ -204,7 +207,19 @@ def _prompt(
     )
 
 
-def _stream(prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels, watch: Stopwatch) -> Draft:
+def _guard(action: policy.Generate, passages: list[RetrievedPassage], turn: Turn) -> GroundednessGuard:
+    """Keeps the reply to the passages of its prompt; what the shop itself says in its guidance is no invention."""
+    sources = Sources(
+        [GroundingPassage(passage.title, passage.text) for passage in passages],
+        question=turn.message.text,
+        known=[load_shop().name, action.guidance],
+    )
+    return GroundednessGuard(sources, Mode(settings.GROUNDEDNESS))
+
+
+def _stream(
+    prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels, watch: Stopwatch, guard: GroundednessGuard
+) -> Draft:
     sampling = SamplingParams(
         max_tokens=settings.REPLY_MAX_TOKENS,
         deadline_s=settings.REPLY_DEADLINE_S,
@@ -219,7 +234,7 @@ def _stream(prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels
         generation = models.engine.submit(prompt, sampling)
         active.attach(generation)
         for chunk in generation:
-            new = repetition.feed(chunk.text)
+            new = guard.feed(repetition.feed(chunk.text))
             text += new
             writer.write(new)
             if new and "customer_wait" not in watch.measured:
@@ -227,15 +242,23 @@ def _stream(prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels
             if repetition.looping:
                 generation.cancel()
                 break
-    text = _tidied(text + repetition.finish(), was_cut=repetition.looping)
+    rest = guard.finish(
+        repetition.finish(), was_stopped=generation.finish_reason == "cancelled" and not repetition.looping
+    )
+    text = _tidied(text + rest, was_cut=repetition.looping)
     _note_generation(generation.timings, watch)
     watch.note("dropped_turns", prompt.dropped_turns)
     reason = "repetition" if repetition.looping else generation.finish_reason or "error"
-    if reason == "error" or (reason == "deadline" and not text):
+    if reason == "error" or (reason == "deadline" and not text and not guard.checked):
         raise EngineError(f"the engine ended turn {turn.id} with {reason}")
-    if not text and reason != "cancelled":
-        return Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON], finish_reason=reason)
-    return Draft(text, finish_reason=reason)
+    if (not text or guard.says_nothing) and reason != "cancelled":
+        draft = Draft(f"{text} {wording.NO_SOURCE}".strip(), [wording.TALK_TO_A_PERSON])
+    else:
+        draft = Draft(text)
+    if draft.text and "customer_wait" not in watch.measured:
+        watch.since("customer_wait", turn.created_at)
+    draft.finish_reason, draft.groundedness = reason, guard.record()
+    return draft
 
 
 def _note_generation(taken: Timings, watch: Stopwatch) -> None:

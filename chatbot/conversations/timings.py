@@ -2,7 +2,7 @@
 
     queued                from the stored message (or the wish to try again) until a worker begins
     classify, retrieve    understanding the message; finding passages
-    customer_wait         from the stored message to the first piece of the model's reply
+    customer_wait         from the stored message to the first piece of the reply that the customer is shown
     first_token           from submission to the engine to its first token
     generate              from submission to the end of the reply
     chunk_gap_p50, _p95   between two chunks of the reply, as they leave the engine

@@ -16,6 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from chatbot.conversations.confidence import Band, band_of
 from chatbot.conversations.explanations import ShownExplanation, show
+from chatbot.conversations.groundedness_report import GroundednessReport, read_groundedness
 from chatbot.conversations.models import Conversation, Message, PredictionExplanation, Review, Turn
 from chatbot.intents.models import Intent
 
@@ -129,6 +130,11 @@ class Explanation:
             )
             for source in self.turn.sources
         ]
+
+    @cached_property
+    def groundedness(self) -> GroundednessReport | None:
+        """What the guard made of the model's sentences."""
+        return read_groundedness(self.turn.groundedness)
 
     @cached_property
     def timings(self) -> list[Timing]:

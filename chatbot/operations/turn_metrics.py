@@ -23,6 +23,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from chatbot.conversations.models import Turn
+from chatbot.inference.groundedness import Fate
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ _HISTOGRAMS: tuple[tuple[str, str, tuple[float, ...], str], ...] = (
     ("queued", "queue_seconds", SECONDS, "From the stored message until a worker begins."),
     ("classify", "classify_seconds", SECONDS, "Understanding the message."),
     ("retrieve", "retrieve_seconds", SECONDS, "Finding passages."),
-    ("customer_wait", "first_token_seconds", SECONDS, "From the stored message to the reply's first token."),
+    ("customer_wait", "first_token_seconds", SECONDS, "From the stored message to the first words shown."),
     ("first_token", "engine_first_token_seconds", SECONDS, "From submission to the engine to its first token."),
     ("generate", "generate_seconds", SECONDS, "From submission to the engine to the reply's end."),
     ("chunk_gap_p50", "chunk_gap_median_seconds", SECONDS, "A reply's median gap between two chunks."),
@@ -61,6 +62,14 @@ class TurnCollector(Collector):
         self._ended = Counter(
             "frontdesk_turns_ended", "Turns that ended, by outcome.", ["status", "action"], registry=None
         )
+        self._sentences = Counter(
+            "frontdesk_turn_sentences",
+            "Sentences of the model by what the groundedness guard made of them.",
+            ["fate"],
+            registry=None,
+        )
+        for fate in Fate:
+            self._sentences.labels(fate.value)  # a rate begins at zero, not at the first invention
         self._histograms = {
             timing: Histogram(f"frontdesk_turn_{name}", documentation, buckets=buckets, registry=None)
             for timing, name, buckets, documentation in _HISTOGRAMS
@@ -78,21 +87,24 @@ class TurnCollector(Collector):
             finally:
                 connection.close()
             # A list, since another scrape may go on counting while this one is written out.
-            return [metric for counted in (self._ended, *self._histograms.values()) for metric in counted.collect()]
+            counters = (self._ended, self._sentences, *self._histograms.values())
+            return [metric for counted in counters for metric in counted.collect()]
 
     def _catch_up(self, now: datetime) -> None:
         since = max(self._looked - LOOK_BACK, self._began, now - LONGEST_PAUSE)
         ended = Turn.objects.filter(finished_at__gte=since, conversation__is_demo=False).order_by()
         # All are read before one is counted: a database that goes away in between must not have some counted twice.
-        rows = list(ended.values_list("pk", "status", "action", "timings"))
-        for pk, status, action, timings in rows:
+        rows = list(ended.values_list("pk", "status", "action", "timings", "groundedness"))
+        for pk, status, action, timings, groundedness in rows:
             if pk not in self._counted:
-                self._count(status, action, timings)
+                self._count(status, action, timings, groundedness)
         self._counted = {row[0] for row in rows}
         self._looked = now
 
-    def _count(self, status: str, action: str, timings: Mapping[str, Any]) -> None:
+    def _count(self, status: str, action: str, timings: Mapping[str, Any], groundedness: Mapping[str, Any]) -> None:
         self._ended.labels(status, action).inc()
+        for sentence in groundedness.get("sentences", ()):
+            self._sentences.labels(sentence["fate"]).inc()
         for name, histogram in self._histograms.items():
             if name in timings:
                 histogram.observe(float(timings[name]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
@@ -164,6 +166,38 @@ def test_a_reply_is_shown_with_how_it_came_about(reviewer: Client) -> None:
     assert 'href="/help/cancel/#how"' in page
 
 
+def test_what_the_guard_changed_is_told_in_words(reviewer: Client) -> None:
+    told = Told()
+    told.answered(
+        "How can I cancel?",
+        "Open Account → Orders. You can cancel until it ships.",
+        action="generate",
+        groundedness={
+            "mode": "replace",
+            "sentences": [
+                {
+                    "text": "Click the red button within 30 days.",
+                    "fate": "replaced",
+                    "score": 0.25,
+                    "reasons": [["duration", "30 days"], ["step", "button"]],
+                    "shown": "Open Account → Orders.",
+                },
+                {"text": "You can cancel until it ships.", "fate": "kept", "score": 1.0},
+                {"text": "Royal Mail calls you.", "fate": "left out", "score": 0.0, "reasons": [["content", "…"]]},
+            ],
+        },
+    )
+    page = reviewer.get(address(told.conversation)).content.decode()
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    for shown in (
+        "2 sentences not in the sources", "1 supported, 1 replaced, 1 left out.",
+        "Click the red button within 30 days.", "25% of its words are in the sources",
+        "It states the duration “30 days”, which the sources don't state so; it describes a step with “button”",
+        "Shown instead: Open Account → Orders.", "is mostly about things that the sources don't mention",
+    ):  # fmt: skip
+        assert html.escape(shown) in text, shown
+
+
 def test_failed_stopped_and_owed_turns_stand_below_their_question(reviewer: Client) -> None:
     told = Told()
     question = told.says("customer", "and the voucher?")
@@ -181,6 +215,12 @@ def test_failed_stopped_and_owed_turns_stand_below_their_question(reviewer: Clie
 HOSTILE = '</div></li></ol><script>alert(1)</script><img src=x onerror="alert(1)">\u202edesrever\u2066\x1b[31m'
 
 
+def hostile_groundedness() -> dict[str, Any]:
+    reasons = [["duration", HOSTILE], ["name", HOSTILE]]
+    sentence = {"text": HOSTILE, "fate": "replaced", "score": 0.1, "reasons": reasons, "shown": HOSTILE}
+    return {"mode": "replace", "sentences": [sentence]}
+
+
 def test_hostile_text_stays_text_everywhere(reviewer: Client) -> None:
     told = Told(external_id=HOSTILE, language="<b>")
     question = told.says("customer", HOSTILE)
@@ -193,6 +233,7 @@ def test_hostile_text_stays_text_everywhere(reviewer: Client) -> None:
             {"title": "elsewhere", "url": "//evil.example/", "passage": "", "score": 0.4},
         ],
     )
+    Turn.objects.filter(pk=turn.pk).update(groundedness=hostile_groundedness())
     told.says("bot", HOSTILE, turn=turn, quick_replies=[HOSTILE], rating="down", rating_reason=HOSTILE)
     told.turn(question, status=Turn.Status.FAILED, error_code="<i>", error_detail=HOSTILE)
     Review.objects.create(turn=turn, verdict="edited", edited_reply=HOSTILE, note=HOSTILE)

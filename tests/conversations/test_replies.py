@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from chatbot.conversations import delivery, presence, replies, services, wording
 from chatbot.conversations.leases import ActiveTurn
 from chatbot.conversations.models import Conversation, Message, Turn
 from chatbot.conversations.presence import engines_in_use, live_workers
+from chatbot.conversations.publisher import ReplyWriter
 from chatbot.conversations.worker import ReplyWorker, release_abandoned_turns
 from chatbot.exceptions import EngineError
 from chatbot.inference.classifier import IntentClassifier
@@ -439,9 +440,9 @@ class Afar:
 
 
 @pytest.fixture
-def afar(customer: Customer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Afar]:
+def afar(request: pytest.FixtureRequest, customer: Customer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Afar]:
     monkeypatch.setattr(openai, "RETRY_GAPS_S", (0.0, 0.0))
-    turn = customer.send("cancel")
+    turn = customer.send(getattr(request, "param", "cancel"))
     with ScriptedServer().running() as server:
         engine = openai.OpenAIEngine(openai.ModelServer(base_url=server.base_url, model="m"), max_streams=2)
         models = replace(customer.models, engine=engine)
@@ -460,6 +461,75 @@ def test_a_server_writes_the_reply_from_the_article_and_its_release_is_named(afa
     sent = afar.server.exchanges[0].body["messages"]
     assert sent[0]["role"] == "system"
     assert "Open Account, then Orders, then Cancel." in sent[-1]["content"]
+
+
+@dataclass
+class Guarded:
+    """A reply of a scripted model about the article, as the customer saw it grow and as it was stored."""
+
+    shown: str
+    message: Message
+
+    @property
+    def fates(self) -> list[str]:
+        return [sentence["fate"] for sentence in answered(self.message).groundedness.get("sentences", [])]
+
+
+@pytest.fixture
+def guarded(afar: Afar, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Guarded]:
+    shown: list[str] = []
+    write = ReplyWriter.write
+
+    def written(writer: ReplyWriter, text: str) -> None:
+        shown.append(text)
+        write(writer, text)
+
+    monkeypatch.setattr(ReplyWriter, "write", written)
+
+    def answer(*pieces: str) -> Guarded:
+        afar.server.script(reply(*pieces))
+        return Guarded("".join(shown), Message.objects.select_related("turn").get(turn=afar.take()))
+
+    return answer
+
+
+def test_what_the_article_does_not_say_gives_way_to_its_own_words(guarded: Callable[..., Guarded]) -> None:
+    told = guarded("Click the Cancel", " button within 30 days. ", "I hope this helps!")
+    assert told.message.text == "Open Account, then Orders, then Cancel. I hope this helps!"
+    assert told.message.text.startswith(told.shown.strip())
+    assert told.fates == ["replaced", "kept"]
+    [replaced, _] = answered(told.message).groundedness["sentences"]
+    assert replaced["text"] == "Click the Cancel button within 30 days."
+    assert ["duration", "30 days"] in replaced["reasons"]
+
+
+def test_a_sentence_that_turns_wrong_half_way_is_finished_by_the_article(guarded: Callable[..., Guarded]) -> None:
+    told = guarded("Open Account, then ", "Orders, then pay ", "the €20 fee.", " Done.")
+    assert told.message.text.startswith("Open Account, then Orders, then Cancel.")
+    assert told.message.text.startswith(told.shown.strip())
+    assert "€" not in told.shown
+
+
+@pytest.mark.parametrize("afar", ["can I cancel the insurance of my yacht in Rome"], indirect=True)
+def test_where_nothing_is_left_the_bot_says_so_and_offers_a_person(guarded: Callable[..., Guarded]) -> None:
+    told = guarded("Yes, the insurance ", "of your yacht ends after 22 days. ", "I hope this helps!")
+    assert told.message.text == wording.NO_SOURCE
+    assert told.message.quick_replies == [wording.TALK_TO_A_PERSON]
+    assert (told.shown, told.fates) == ("", ["left out", "left out"])
+
+
+def test_flagging_leaves_the_reply_alone(guarded: Callable[..., Guarded], settings: Settings) -> None:
+    settings.GROUNDEDNESS = "flag"
+    told = guarded("Our shop in Rome is open ", "until 22:00.")
+    assert told.message.text == "Our shop in Rome is open until 22:00."
+    assert told.fates == ["flagged"]
+
+
+def test_switched_off_nothing_is_checked(guarded: Callable[..., Guarded], settings: Settings) -> None:
+    settings.GROUNDEDNESS = "off"
+    told = guarded("Our shop in Rome is open ", "until 22:00.")
+    assert told.message.text == "Our shop in Rome is open until 22:00."
+    assert told.fates == []
 
 
 def test_a_server_that_goes_on_failing_costs_three_attempts_and_then_the_turn(afar: Afar) -> None:

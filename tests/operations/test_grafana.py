@@ -50,7 +50,7 @@ def test_every_metric_of_turns_and_engines_is_shown(exported: dict[str, str]) ->
     shown = " ".join(ASKED)
     families = {re.sub(r"_(bucket|sum|count|total|created)$", "", name) for name in exported}
     ours = {name for name in families if name.startswith(("frontdesk_turn_", "frontdesk_engine_"))}
-    assert len(ours) == 16
+    assert len(ours) == 17
     assert {name for name in ours if name not in shown} == set()
 
 

@@ -109,6 +109,14 @@ def test_what_was_not_measured_is_not_counted_as_zero(collector: TurnCollector, 
     assert sample(collector, "turn_cached_prompt_tokens_count") == 0
 
 
+def test_sentences_are_counted_by_what_the_guard_made_of_them(collector: TurnCollector, wall: Wall) -> None:
+    fates = ("kept", "replaced", "kept", "left out")
+    ended(wall, groundedness={"mode": "replace", "sentences": [{"fate": fate} for fate in fates]})
+    ended(wall)
+    counted = {fate: sample(collector, "turn_sentences_total", fate=fate) for fate in (*fates, "flagged")}
+    assert counted == {"kept": 2, "replaced": 1, "left out": 1, "flagged": 0}
+
+
 def test_a_turn_is_counted_once_and_erasing_it_takes_nothing_back(collector: TurnCollector, wall: Wall) -> None:
     ended(wall, timings=TIMINGS)
     for _ in range(3):

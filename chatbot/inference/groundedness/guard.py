@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import Any
 
 from chatbot.inference.groundedness.claims import content_stems
-from chatbot.inference.groundedness.judging import Verdict, judge, without_opener
+from chatbot.inference.groundedness.judging import Verdict, claims_nothing, judge, without_opener
 from chatbot.inference.groundedness.sentences import SentenceBuffer
 from chatbot.inference.groundedness.sources import Sources, SourceSentence
 
@@ -83,10 +83,8 @@ class GroundednessGuard:
     @property
     def says_nothing(self) -> bool:
         """Whether so much was left out that no content remains."""
-        fates = [checked.fate for checked in self.checked]
-        return Fate.LEFT_OUT in fates and not any(
-            content_stems(checked.shown) for checked in self.checked if checked.shown
-        )
+        left_out = any(checked.fate is Fate.LEFT_OUT for checked in self.checked)
+        return left_out and all(claims_nothing(checked.shown) for checked in self.checked if checked.shown)
 
     def feed(self, text: str) -> str:
         """More text; returns what may be shown now."""
@@ -152,8 +150,10 @@ class GroundednessGuard:
         """What becomes of a sentence, of which some words are shown, and what follows them."""
         leading, trailing = _blanks(sentence)
         if verdict.supported:
+            # A wish to have helped helps nobody where all before it was left out.
+            idle = claims_nothing(sentence) and self.says_nothing
             repeats = released == 0 and self._repeats_a_replacement(sentence)
-            return (Fate.LEFT_OUT, "") if repeats else (Fate.KEPT, sentence[released:])
+            return (Fate.LEFT_OUT, "") if idle or repeats else (Fate.KEPT, sentence[released:])
         if followed is not None:
             self._said.add(self._sources.sentences.index(followed))
             return Fate.REPLACED, _continuation(sentence[:released], followed.text) + trailing
@@ -172,7 +172,8 @@ class GroundednessGuard:
         best, place = 0.0, None
         for index, source in enumerate(self._sources.sentences):
             shared = len(source.stems & (stated | asked))
-            if index in self._said or shared < min(_FEWEST_SHARED, len(source.stems)) or source.text.endswith(":"):
+            is_about_it = shared >= min(_FEWEST_SHARED, len(source.stems)) or (asked and asked <= source.stems)
+            if index in self._said or not is_about_it or source.text.endswith(":"):
                 continue
             fit = (len(source.stems & stated) + 1.5 * len(source.stems & asked)) / (3 + len(source.stems)) ** 0.5
             if fit > best:

@@ -37,10 +37,9 @@ _NOTHING = SourceSentence("", frozenset(), (), ())
 _OPENER = re.compile(r"^\W*(?P<word>yes|no|yeah|nope|yep|of course|sure|certainly|absolutely)\b[,.!:;–—-]*\s*", re.I)
 _COURTESY = re.compile(
     r"\b(?:sorry|apologi[sz]e|apologies|thank(?:s| you)|you're welcome|happy to help|glad to help|anything else"
-    r"|let me know|"
-    r"feel free to ask|good question|i (?:see|understand)|have a (?:nice|great|good)|hope (?:this|that) helps|hello"
-    r"|hi there|"
-    r"es tut mir leid|tut mir leid|gerne|désolé|lo siento|抱歉|您好|你好|عذرا|آسف)\b|抱歉|您好|عذرا",
+    r"|let me know|feel free to ask|good question"
+    r"|i (?:see|understand)|have a (?:nice|great|good)|(?:i )?hope (?:this|that|it) helps"
+    r"|hello|hi there|es tut mir leid|tut mir leid|gerne|désolé|lo siento|آسف)\b|抱歉|您好|你好|عذرا",
     re.I,
 )
 
@@ -89,6 +88,13 @@ def without_opener(sentence: str) -> str:
     """The sentence without its "Yes," or "No,"."""
     body = _OPENER.sub("", sentence, count=1)
     return body[:1].upper() + body[1:]
+
+
+def claims_nothing(sentence: str) -> bool:
+    """Whether a sentence is courtesy alone: a greeting, regret, a wish. "I don't know" is more than that."""
+    return (
+        not content_stems(_without_courtesy(sentence)) and not DECLINES.search(sentence) and not _OPENER.match(sentence)
+    )
 
 
 def _without_courtesy(sentence: str) -> str:
