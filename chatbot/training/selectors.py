@@ -1,4 +1,4 @@
-"""Reads of training runs."""
+"""Reads of datasets and training runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from datetime import timedelta
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from chatbot.exceptions import DatasetError
 from chatbot.intents.selectors import out_of_scope_examples, training_examples
+from chatbot.releases.models import Release
 from chatbot.training.curves import Point
 from chatbot.training.datasets import examples_digest
-from chatbot.training.models import TrainingRun
+from chatbot.training.models import Dataset, TrainingRun
 
 # Not yet worth a guess: the first hundredth is mostly loading.
 _LEAST_SHARE = 0.01
@@ -72,3 +74,18 @@ def duration(run: TrainingRun) -> timedelta | None:
 def catalogue_changed_since(run: TrainingRun) -> bool:
     """Whether the examples are no longer the ones that the run judged."""
     return run.dataset_digest != examples_digest(training_examples(), out_of_scope_examples())
+
+
+def dataset_named(name: str) -> Dataset:
+    """Raises DatasetError, with the names that there are, where none is called so."""
+    found = Dataset.objects.filter(name=name).first()
+    if found is None:
+        newest = ", ".join(Dataset.objects.values_list("name", flat=True)[:5])
+        there = f"there are {newest}" if newest else "none has been frozen yet: python manage.py freeze_dataset"
+        raise DatasetError(f"There is no dataset {name!r}; {there}.")
+    return found
+
+
+def releases_trained_on(dataset: Dataset) -> QuerySet[Release]:
+    """The newest first, also those that were trained before rows were erased from it."""
+    return Release.objects.filter(dataset_digest__in=dataset.digests).order_by("-id")

@@ -14,6 +14,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 LINE_INTERVAL_S = 10.0
 _LABELS = {
     "release": "Release",
+    "dataset": "Dataset",
+    "dataset_digest": "Digest of what it was trained on",
     "current": "Served at present",
     "accuracy": "Accuracy",
     "macro_f1": "Macro F1",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from chatbot.training.services import train_catalogue_classifier
+from chatbot.training.selectors import dataset_named
+from chatbot.training.services import train_catalogue_classifier, train_dataset_classifier
 
 if TYPE_CHECKING:
     from chatbot.training.models import TrainingRun
@@ -12,15 +13,22 @@ if TYPE_CHECKING:
 
 
 def train_requested_classifier(run: TrainingRun, lease: RunLease) -> dict[str, Any]:
-    """Train by the run's parameters: preset, seed. Gives `release`, `dataset_digest` and `result`.
+    """Train by the run's parameters: preset, seed, and the name of a dataset where it is not the catalogue as it is.
 
-    Raises ClassifierError where the examples do not suffice, ModelFilesError where the encoder is missing.
+    Gives `release`, `dataset_digest` and `result`.
+
+    Raises ClassifierError where the examples do not suffice, DatasetError where the dataset is gone or damaged,
+    ModelFilesError where the encoder is missing.
     """
-    release = train_catalogue_classifier(
-        preset=run.parameters["preset"],
-        seed=run.parameters["seed"],
-        progress=lease.progress,
-        record=lease.record,
-        created_by=run.requested_by,
-    )
+    wanted: dict[str, Any] = {
+        "preset": run.parameters["preset"],
+        "seed": run.parameters["seed"],
+        "progress": lease.progress,
+        "record": lease.record,
+        "created_by": run.requested_by,
+    }
+    if name := run.parameters.get("dataset"):
+        release = train_dataset_classifier(dataset=dataset_named(name), **wanted)
+    else:
+        release = train_catalogue_classifier(**wanted)
     return {"release": release, "dataset_digest": release.dataset_digest, "result": release.metrics}

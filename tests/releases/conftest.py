@@ -17,6 +17,7 @@ def shelf(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     settings.VAR_DIR = tmp_path
     settings.RELEASES_DIR = tmp_path / "releases"
     settings.MODELS_DIR = tmp_path / "models"
+    settings.DATASETS_DIR = tmp_path / "datasets"
     settings.RELEASES_DIR.mkdir()
     for module in (encoders, selectors):
         monkeypatch.setattr(module, "current_encoder_digest", lambda: ENCODER.digest)

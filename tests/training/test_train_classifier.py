@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from chatbot.exceptions import ClassifierError
 from chatbot.inference.classifier import IntentClassifier
+from chatbot.inference.normalisation import text_key
+from chatbot.inference.references import References
 from chatbot.intents.models import Example, Intent
 from chatbot.releases.models import Kind, Release
 from chatbot.releases.selectors import current_promotion, current_release, release_directory
 from chatbot.training import services
+from chatbot.training.curation.options import CurationOptions
 from chatbot.training.datasets import examples_digest
+from chatbot.training.freezing import freeze_dataset
+from chatbot.training.models import Dataset
 from tests.releases.shelf import ENCODER
+from tests.training.reviewed_shop import reviewed
 from tests.training.shop_examples import EXAMPLES, OUT_OF_SCOPE
 
 pytestmark = pytest.mark.django_db
@@ -170,3 +177,40 @@ def test_a_hundred_thousand_rows_are_trained_on_and_every_one_is_accounted_for(
     assert held_out["dropped_duplicates"] == 599
     assert held_out["measured_examples"] == 99_001
     assert held_out["accuracy"] > 0.95
+
+
+# --- From a frozen dataset ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dataset(catalogue: None) -> Dataset:
+    """The catalogue, and a review that is not in it."""
+    reviewed("kindly annul the purchase", of="cancel_order")
+    return freeze_dataset(options=CurationOptions(held_out_share=0))
+
+
+def test_a_dataset_becomes_a_release_that_names_it(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    Example.objects.all().delete()
+    call_command("train_classifier", dataset=dataset.name, json=True)
+    result = json.loads(capsys.readouterr().out)
+    release = Release.objects.get(name=result["release"])
+    assert result["dataset"] == dataset.name
+    assert release.dataset_digest == result["dataset_digest"] == dataset.digest
+    assert release.manifest["configuration"]["dataset"] == dataset.name
+    references = References.load(release_directory(release))
+    assert references is not None
+    assert text_key("kindly annul the purchase") in {key.tobytes() for key in references.keys}
+
+
+def test_a_dataset_that_is_not_there_or_damaged_is_one_sentence(dataset: Dataset) -> None:
+    with pytest.raises(CommandError, match=r"no dataset 'other'; there are dataset-0001\."):
+        call_command("train_classifier", dataset="other")
+    (Path(settings.VAR_DIR) / dataset.path / "intents.train.jsonl").write_text("{}\n")
+    with pytest.raises(CommandError, match="damaged"):
+        call_command("train_classifier", dataset=dataset.name)
+    assert not Release.objects.filter(kind=Kind.CLASSIFIER).exists()
+
+
+def test_a_dataset_does_not_go_with_files() -> None:
+    with pytest.raises(CommandError, match="--dataset does not go with --train"):
+        call_command("train_classifier", dataset="dataset-0001", train=Path("train.csv"))

@@ -22,6 +22,7 @@ EXAMPLES = """\
 Examples:
   python manage.py train_classifier --promote
   python manage.py train_classifier --preset full
+  python manage.py train_classifier --dataset dataset-0003
   python manage.py train_classifier --train train.csv --test test.csv --oos-test oos.csv --json
   python manage.py train_classifier --cross-validate 5
 """
@@ -40,8 +41,9 @@ INTERRUPTED = 130
 class Command(BaseCommand):
     help = (
         "Trains an intent classifier. Without --train: on the catalogue's examples, registered as a release, and "
-        "promoted if it is the first or with --promote. With --train: on a CSV file with the columns text and intent; "
-        "prints what it measured and registers nothing. With --cross-validate: judges every example by a classifier "
+        "promoted if it is the first or with --promote. With --dataset: on a frozen dataset instead. "
+        "With --train: on a CSV file with the columns text and intent; prints what it measured and registers nothing. "
+        "With --cross-validate: judges every example by a classifier "
         "that has not seen it, and says which intents and examples to mend."
     )
 
@@ -51,6 +53,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         presets = "; ".join(f"{name}: {what}" for name, what in PRESETS.items())
         parser.add_argument("--train", type=Path, metavar="F.csv", help="columns text, intent")
+        parser.add_argument("--dataset", metavar="NAME", help="a frozen dataset in place of the catalogue as it is")
         parser.add_argument("--test", type=Path, metavar="F.csv", help="held-out rows to measure on")
         parser.add_argument("--oos-train", type=Path, metavar="F.csv", help="out-of-scope texts that fit the threshold")
         parser.add_argument("--oos-test", type=Path, metavar="F.csv", help="out-of-scope texts to measure on")
@@ -93,6 +96,10 @@ class Command(BaseCommand):
         share = options["reject_at_most"]
         if share is not None and not 0 < share <= 50:
             raise CommandError("--reject-at-most is a percentage above 0 and up to 50.")
+        if options["dataset"]:
+            for name in ("train", "cross_validate"):
+                if options[name] is not None:
+                    raise CommandError(f"--dataset does not go with --{name.replace('_', '-')}.")
         if options["cross_validate"] is not None:
             for name in ("test", "oos_test", "promote"):
                 if options[name]:
@@ -134,23 +141,36 @@ class Command(BaseCommand):
         from chatbot.intents.selectors import training_examples
         from chatbot.releases.classifiers import load_classifier
         from chatbot.releases.selectors import current_release
+        from chatbot.training.dataset_files import open_dataset
         from chatbot.training.evaluation.classification import classification_times
-        from chatbot.training.services import train_catalogue_classifier
+        from chatbot.training.selectors import dataset_named
+        from chatbot.training.services import train_catalogue_classifier, train_dataset_classifier
 
         started = time.perf_counter()
+        dataset = dataset_named(options["dataset"]) if options["dataset"] else None
         with training_progress(self._is_quiet(options)) as progress:
-            release = train_catalogue_classifier(
-                preset=options["preset"],
-                seed=options["seed"],
-                max_rejected=_share(options),
-                promote=options["promote"],
-                progress=progress,
-            )
+            wanted: dict[str, Any] = {
+                "preset": options["preset"],
+                "seed": options["seed"],
+                "max_rejected": _share(options),
+                "promote": options["promote"],
+                "progress": progress,
+            }
+            if dataset:
+                release = train_dataset_classifier(dataset=dataset, **wanted)
+            else:
+                release = train_catalogue_classifier(**wanted)
         seconds = round(time.perf_counter() - started, 2)
         current = current_release(release.kind)
-        times = classification_times(load_classifier(release), [text for text, _ in training_examples()])
+        if dataset:
+            texts = [row.text for row in open_dataset(dataset).intents("train")]
+        else:
+            texts = [text for text, _ in training_examples()]
+        times = classification_times(load_classifier(release), texts)
         return {
             "release": release.name,
+            "dataset": dataset.name if dataset else None,
+            "dataset_digest": release.dataset_digest,
             "current": current.name if current else None,
             **_reported(release.metrics),
             "train_seconds": seconds,
