@@ -11,6 +11,7 @@ from django import forms
 from chatbot.dashboard.wording import roughly
 from chatbot.training.cross_validation import FEWEST_FOLDS, MOST_FOLDS
 from chatbot.training.estimates import Estimate
+from chatbot.training.promotions import Standing
 
 _PRESETS = {
     "fast": "Fast: finds most of what there is to mend, in seconds.",
@@ -65,6 +66,44 @@ class ClassifierTrainingForm(forms.Form):
         preset = self.fields["preset"]
         assert isinstance(preset, forms.ChoiceField)
         preset.choices = [(name, f"{what} {_estimated(estimates[name])}") for name, what in _CLASSIFIER_PRESETS.items()]
+
+
+class PromotionForm(forms.Form):
+    """Why a release is made current; and where its gate stands in the way, why it should be all the same."""
+
+    reason = forms.CharField(
+        max_length=2000,
+        label="Reason",
+        help_text="Kept in the registry for good.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    override = forms.CharField(
+        max_length=2000,
+        label="Why it should be promoted although its gate stands in the way",
+        help_text="Kept in the registry and in the audit log, with your name.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    def __init__(self, *args: Any, standing: Standing, **options: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **options})
+        if not standing.obstacles:
+            del self.fields["override"]
+        if standing.evaluation and standing.evaluation.passed:
+            self.fields["reason"].initial = f"It passed its gate on {standing.evaluation.source}."
+
+
+class RollbackForm(forms.Form):
+    """Why the present release goes."""
+
+    reason = forms.CharField(
+        max_length=2000,
+        label="Reason",
+        help_text="Kept in the registry for good.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **options})
 
 
 def _estimated(estimate: Estimate) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from chatbot.dashboard.views import catalogue_check, training
+from chatbot.dashboard.views import catalogue_check, evaluations, releases, training
 from chatbot.dashboard.views.overview import overview
 from chatbot.dashboard.views.performance import performance
 
@@ -15,6 +15,15 @@ urlpatterns = [
     path("training/", training.index, name="training"),
     path("training/<int:pk>/", training.run_page, name="training-run"),
     path("training/<int:pk>/cancel/", training.cancel, name="training-cancel"),
+    path("releases/", releases.index, name="releases"),
+    path("releases/<int:pk>/promote/", releases.promote, name="promote"),
+    path("releases/<int:pk>/evaluate/", releases.evaluate, name="evaluate"),
+    path("releases/<str:kind>/rollback/", releases.go_back, name="rollback"),
+    path("evaluations/<int:pk>/", evaluations.page, name="evaluation"),
+    path("evaluations/<int:pk>/evaluation.json", evaluations.download, name="evaluation-json"),
+    path("evaluations/runs/<int:pk>/", evaluations.run_page, name="evaluation-run"),
+    path("evaluations/runs/<int:pk>/progress/", evaluations.run_progress, name="evaluation-progress"),
+    path("evaluations/runs/<int:pk>/cancel/", evaluations.cancel, name="evaluation-cancel"),
     path("catalogue-check/", catalogue_check.catalogue_check, name="catalogue-check"),
     path("catalogue-check/<int:pk>/", catalogue_check.run_page, name="catalogue-check-run"),
     path("catalogue-check/<int:pk>/progress/", catalogue_check.run_progress, name="catalogue-check-progress"),

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
@@ -22,9 +19,8 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST
 
 from chatbot.exceptions import FrontdeskError
-from chatbot.releases.models import Kind, Promotion, Release
+from chatbot.releases.models import Promotion, Release
 from chatbot.releases.selectors import current_release
-from chatbot.releases.services import promote_release
 from chatbot.releases.thresholds import ThresholdCost, store_with_threshold, threshold_costs
 
 
@@ -39,14 +35,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
-
-
-class PromotionForm(forms.Form):
-    """Why a release is made current."""
-
-    reason = forms.CharField(
-        max_length=2000, strip=True, widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "class": "vLargeTextField"})
-    )
 
 
 @admin.register(Release)
@@ -121,41 +109,19 @@ class ReleaseAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Make current …", permissions=["promote"])
     def make_current(self, request: HttpRequest, queryset: QuerySet[Release]) -> HttpResponse | None:
-        """Ask for the reason, then promote."""
+        """Go where the gate is, what would change is shown, and the reason is asked for."""
         releases = list(queryset)
         if len(releases) != 1:
             self.message_user(request, "Choose exactly one release to make current.", messages.ERROR)
             return None
-        release = releases[0]
-        form = PromotionForm(request.POST if "confirmed" in request.POST else None)
-        if form.is_valid():
-            try:
-                promote_release(
-                    release=release, reason=form.cleaned_data["reason"], promoted_by=cast(User, request.user)
-                )
-            except FrontdeskError as error:
-                self.message_user(request, str(error), messages.ERROR)
-            else:
-                self.message_user(request, f"Promoted {release}; workers follow within seconds.", messages.SUCCESS)
-            return None
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Make {release} current",
-            "opts": self.model._meta,
-            "release": release,
-            "current": current_release(release.kind),
-            "kind": Kind(release.kind).label.lower(),
-            "form": form,
-            "action_checkbox_name": ACTION_CHECKBOX_NAME,
-        }
-        return TemplateResponse(request, "admin/releases/make_current.html", context)
+        return HttpResponseRedirect(reverse("dashboard:promote", args=[releases[0].pk]))
 
 
 @admin.register(Promotion)
 class PromotionAdmin(ReadOnlyAdmin):
-    list_display = ("promoted_at", "kind", "release", "previous", "promoted_by", "reason")
+    list_display = ("promoted_at", "kind", "release", "previous", "promoted_by", "reason", "override")
     list_filter = ("kind", "promoted_at")
-    search_fields = ("release__name", "reason")
+    search_fields = ("release__name", "reason", "override")
     list_select_related = ("release", "previous", "promoted_by")
 
 

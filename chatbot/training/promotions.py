@@ -49,6 +49,12 @@ def standing_of(release: Release) -> Standing:
     return _standing(release, current_release(release.kind))
 
 
+def standings(kind: str, *, limit: int) -> list[Standing]:
+    """The newest releases of a kind, each as `standing_of` tells of it."""
+    current = current_release(kind)
+    return [_standing(release, current) for release in Release.objects.filter(kind=kind)[:limit]]
+
+
 def promote_candidate(
     *, release: Release, reason: str, promoted_by: User | None = None, override: str = ""
 ) -> Promotion:

@@ -99,7 +99,7 @@ def compare_classifiers(
             "judged": len(rows),
             "in_scope": int(in_scope.sum()),
             "out_of_scope": int((~in_scope).sum()),
-            "conversations": resampling.groups,
+            "groups": resampling.groups,
         },
         "figures": [*compare(measures(ours), measures(theirs) if theirs else None, resampling), *times],
         "calibration": {

@@ -58,7 +58,9 @@ def difference_shown(kind: FigureKind, value: float | None) -> str:
     """A difference in points or in the figure's unit, with its sign."""
     if value is None:
         return "–"
-    return f"{100 * value:+.1f}" if kind.unit == "share" else f"{value:+.3f}"
+    if kind.unit == "share":
+        return f"{100 * value:+.1f}"
+    return f"{value:+.3f}" if kind.unit in ("number", "s") else f"{value:+.1f}"
 
 
 def _figure(figure: dict[str, Any]) -> str:

@@ -148,7 +148,7 @@ def test_conversations_are_drawn_whole(shelf: Path) -> None:
         for number, (text, intent) in enumerate(unseen_rows())
     ]
     evaluation = evaluate_release(candidate=good(), baseline=None, held_out=held_out_rows("rows", rows))
-    assert evaluation.report["rows"]["conversations"] == len(rows) // 5
+    assert evaluation.report["rows"]["groups"] == len(rows) // 5
 
 
 def test_what_cannot_be_compared_is_a_sentence(rows_file: Path, tmp_path: Path) -> None:
