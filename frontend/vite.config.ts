@@ -14,7 +14,7 @@ export default defineConfig({
     rollupOptions: {
       input: {
         chat: "src/chat/main.ts",
-        performance: "src/dashboard/performance.ts",
+        figures: "src/dashboard/figures.ts",
         training: "src/dashboard/training.ts",
       },
     },

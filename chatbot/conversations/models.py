@@ -54,12 +54,19 @@ class Conversation(models.Model):
     excluded_from_training = models.BooleanField(
         default=False, help_text="A reviewer keeps it out of training, whatever the customer agreed to."
     )
+    handed_over_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a person was first asked for, or took over."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
         ordering = ["-updated_at"]
-        indexes = [models.Index(fields=["visitor", "-updated_at"], name="conversation_of_visitor")]
+        indexes = [
+            models.Index(fields=["visitor", "-updated_at"], name="conversation_of_visitor"),
+            # With what the Overview counts by.
+            models.Index(fields=["created_at", "is_demo", "last_seq", "handed_over_at"], name="conversation_begun"),
+        ]
         permissions = [("export_conversation", "Can export conversations")]
 
     def __str__(self) -> str:
@@ -138,8 +145,8 @@ class Turn(models.Model):
                 name="turn_owed",
                 condition=Q(status__in=["queued", "running"]),
             ),
-            # With what the Performance page counts by, so that it need not read the turns themselves.
-            models.Index(fields=["finished_at", "status", "conversation"], name="turn_ended"),
+            # With what Performance and Overview count by, so that they need not read the turns themselves.
+            models.Index(fields=["finished_at", "status", "conversation", "is_miss", "intent"], name="turn_ended"),
             models.Index(fields=["finished_at"], name="turn_untriaged", condition=Q(is_triaged=False)),
         ]
 
@@ -187,6 +194,9 @@ class Message(models.Model):
 
     class Meta:
         ordering = ["conversation", "seq"]
+        indexes = [
+            models.Index(fields=["created_at", "rating"], name="message_rated", condition=~Q(rating="")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["conversation", "seq"], name="message_seq_once"),
             models.UniqueConstraint(

@@ -87,8 +87,8 @@ def _interval(turns: QuerySet[Turn], began: datetime, until: datetime) -> Interv
     ended = turns.filter(finished_at__gte=began, finished_at__lt=until)
     counts = dict(ended.values_list("status").annotate(count=Count("*")))
     total = sum(counts.values())
-    timings = list(_sample(ended, total).values_list("timings", flat=True)) if total else []
-    first_token, queue = _measured(timings, "customer_wait"), _measured(timings, "queued")
+    timings = list(sample_of(ended, total).values_list("timings", flat=True)) if total else []
+    first_token, queue = measured_in(timings, "customer_wait"), measured_in(timings, "queued")
     return Interval(
         began=began,
         turns=total,
@@ -98,16 +98,17 @@ def _interval(turns: QuerySet[Turn], began: datetime, until: datetime) -> Interv
         first_token_p95=percentile(first_token, 0.95),
         queue_p50=percentile(queue, 0.5),
         queue_p95=percentile(queue, 0.95),
-        tokens_per_second=percentile(_measured(timings, "tokens_per_second"), 0.5),
+        tokens_per_second=percentile(measured_in(timings, "tokens_per_second"), 0.5),
     )
 
 
-def _sample(turns: QuerySet[Turn], total: int) -> QuerySet[Turn]:
+def sample_of(turns: QuerySet[Turn], total: int) -> QuerySet[Turn]:
     """All of them, or the turns of a share of the conversations: their keys are random, and stand in the index."""
     if total <= SAMPLE:
         return turns
     return turns.filter(conversation__lt=UUID(int=2**128 * SAMPLE // total))
 
 
-def _measured(timings: Sequence[dict[str, Any]], name: str) -> list[float]:
+def measured_in(timings: Sequence[dict[str, Any]], name: str) -> list[float]:
+    """The measure `name` of those turns that have it."""
     return [timing[name] for timing in timings if name in timing]

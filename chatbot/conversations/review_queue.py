@@ -68,9 +68,14 @@ def is_claimed(item: ReviewItem) -> bool:
     return item.claimed_by_id is not None and item.claimed_at is not None and item.claimed_at > _claims_since()
 
 
-def progress_of(reviewer: AbstractBaseUser) -> Progress:
+def reviewed_today() -> QuerySet[Review]:
+    """What people judged since the site's midnight."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    today = Review.objects.filter(Review.JUDGED, reviewed_at__gte=midnight, reviewed_by__isnull=False)
+    return Review.objects.filter(Review.JUDGED, reviewed_at__gte=midnight, reviewed_by__isnull=False)
+
+
+def progress_of(reviewer: AbstractBaseUser) -> Progress:
+    today = reviewed_today()
     return Progress(today.count(), today.filter(reviewed_by=reviewer.pk).count(), ReviewItem.objects.count())
 
 

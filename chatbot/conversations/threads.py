@@ -36,7 +36,9 @@ def set_status(conversation: Conversation, status: str) -> None:
         return
     conversation.status = status
     conversation.updated_at = timezone.now()
-    conversation.save(update_fields=["status", "updated_at"])
+    if status in (Conversation.Status.WAITING, Conversation.Status.HUMAN):
+        conversation.handed_over_at = conversation.handed_over_at or conversation.updated_at
+    conversation.save(update_fields=["status", "updated_at", "handed_over_at"])
     events.publish(conversation.id, events.ConversationUpdated(str(conversation.id), status))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from django.db.models import Q
 from django.urls import reverse
 
-from chatbot.conversations.models import Conversation, Message, Turn
+from chatbot.conversations.models import Conversation, ReviewItem, Turn
+from chatbot.conversations.review_queue import reviewed_today
 from chatbot.intents.models import Example, Intent
 from chatbot.knowledge.models import Article, Passage
 from chatbot.releases.models import Kind, Promotion, Release
@@ -64,16 +65,14 @@ def named_metrics(release: Release) -> list[tuple[str, Any]]:
 
 
 def conversation_facts() -> list[Fact]:
-    """How much is going on."""
+    """What is going on right now."""
     conversations = reverse("admin:conversations_conversation_changelist")
     waiting = Conversation.objects.filter(status=Conversation.Status.WAITING).count()
     return [
-        Fact("Conversations", Conversation.objects.count(), conversations),
         Fact("Waiting for a person", waiting, f"{conversations}?status__exact=waiting", waiting > 0),
-        Fact("Messages", Message.objects.count()),
         Fact("Answers owed", Turn.objects.filter(status__in=Turn.OPEN).count()),
-        Fact("Thumbs up", Message.objects.filter(rating=Message.Rating.UP).count()),
-        Fact("Thumbs down", Message.objects.filter(rating=Message.Rating.DOWN).count()),
+        Fact("Turns to review", ReviewItem.objects.count(), reverse("admin:conversations_reviewitem_changelist")),
+        Fact("Reviewed today", reviewed_today().count()),
     ]
 
 

@@ -112,6 +112,8 @@ def _lay_out(entry: dict[str, Any], started: datetime, catalogue: _Catalogue, ro
             rating_reason=answered.get("reason", ""),
             created_at=clock,
         )
+        if turn.action == Turn.Action.HANDOFF and conversation.handed_over_at is None:
+            conversation.handed_over_at = clock
         clock += _CUSTOMER_PAUSE
         rows.questions.append(question)
         rows.turns.append(turn)

@@ -125,7 +125,7 @@ def test_the_table_has_every_figure_for_the_eye_and_for_the_plots(operator: Clie
         ("0.012", "12 ms"),
         ("20", "20.0"),
     ]
-    assert page.count('src="/static/assets/performance-') == 1
+    assert page.count('src="/static/assets/figures-') == 1
     assert re.search(r'<link[^>]*href="/static/assets/\S+\.css"', page)
 
 

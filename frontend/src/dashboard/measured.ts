@@ -1,4 +1,4 @@
-/** What the Performance page's table says, as columns over time. The table is the one source of the plots. */
+/** What a table of figures over time says, as columns over time. The table is the one source of the plots. */
 
 /** One value an interval; null where nothing was measured. */
 export type Column = (number | null)[];
@@ -13,7 +13,7 @@ export interface Measured {
 }
 
 /** Figures of which there are none, and not unknown ones, where nothing happened. */
-const COUNTS = new Set(["turns", "failed"]);
+const COUNTS = new Set(["turns", "failed", "conversations", "handed_over", "up", "down"]);
 
 /** Reads the table. Intervals that it leaves out, because nothing happened in them, have their place again. */
 export function readMeasured(table: HTMLTableElement): Measured {

@@ -1,6 +1,6 @@
-/** The plots of the Performance page: which figures stand in which, and what they say. */
+/** The plots of figures over time, on Performance and the Overview: which figures stand in which, and what they say. */
 import type { Column, Measured } from "./measured";
-import { duration, plain } from "./wording";
+import { duration, percent, plain } from "./wording";
 
 export interface Line {
   figure: string;
@@ -35,6 +35,28 @@ export const PLOTS: Record<string, Plot> = {
   speed: {
     unit: plain,
     lines: [{ figure: "tokens_per_second", label: "Median", colour: "--plot-1" }],
+  },
+  conversations: {
+    unit: plain,
+    bars: true,
+    lines: [
+      { figure: "conversations", label: "Begun", colour: "--plot-1" },
+      { figure: "handed_over", label: "Of these handed over", colour: "--plot-2" },
+    ],
+  },
+  shares: {
+    unit: percent,
+    lines: [
+      { figure: "containment", label: "Containment", colour: "--plot-1" },
+      { figure: "fallback", label: "Fallback", colour: "--plot-2", dashed: true },
+    ],
+  },
+  ratings: {
+    unit: plain,
+    lines: [
+      { figure: "up", label: "Thumbs up", colour: "--plot-1" },
+      { figure: "down", label: "Thumbs down", colour: "--bad", dashed: true },
+    ],
   },
   turns: {
     unit: plain,

@@ -4,6 +4,10 @@ export function duration(seconds: number): string {
   return seconds >= 0.9995 ? `${trimmed(seconds, 2)} s` : `${trimmed(seconds * 1000, 0)} ms`;
 }
 
+export function percent(share: number): string {
+  return `${trimmed(share * 100, 1)}%`;
+}
+
 export function plain(value: number): string {
   return trimmed(value, 1);
 }

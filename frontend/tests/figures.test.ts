@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { readMeasured } from "../src/dashboard/measured";
 import { fromZero, legendValue, plotData, PLOTS } from "../src/dashboard/plots";
-import { axisTime, duration, fullTime, plain } from "../src/dashboard/wording";
+import { axisTime, duration, fullTime, percent, plain } from "../src/dashboard/wording";
 
 const BEGAN = Date.UTC(2026, 10, 25, 12) / 1000;
 const HALF_HOUR = 1800;
@@ -104,6 +104,10 @@ describe("words", () => {
       "1.26 s",
       "12 s",
     ]);
+  });
+
+  it("of shares", () => {
+    expect([0, 0.5, 0.9876, 1].map(percent)).toEqual(["0%", "50%", "98.8%", "100%"]);
   });
 
   it("of numbers", () => {

@@ -1,4 +1,4 @@
-/** The Performance page: draws its table's figures over time. The page is whole without it. */
+/** Draws a page's table of figures over time, in the places that name a plot. The page is whole without it. */
 import "uplot/dist/uPlot.min.css";
 import "./plots.css";
 
