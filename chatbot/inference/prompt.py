@@ -17,6 +17,7 @@ The wording was chosen by reading greedy answers of SmolLM2-135M to ten customer
 - a repetition penalty of 1.1 forbids the very words that the answer should repeat: it invents prices.
 
 One passage serves this model better than two, which it mixes up. Guidance hardly moves it; larger models follow it.
+A model that was tuned for these prompts needs no examples; its manifest says so (`examples_for`).
 
 What happens where there is too much (never an error):
 
@@ -34,7 +35,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Ids = tuple[int, ...]
 Turn = tuple[str, Ids]
@@ -102,6 +103,18 @@ EXAMPLES = (
 )
 
 
+# Longer prompts cost time to the first token without making a small model's answers better.
+CONTEXT_TOKENS = 2048
+# In the `configuration` of a release's manifest: {"prompt": {"examples": false}}.
+PROMPT_KEY, EXAMPLES_KEY = "prompt", "examples"
+
+
+def examples_for(manifest: Mapping[str, Any]) -> tuple[Example, ...]:
+    """The examples that a model's prompts show, by the manifest of its folder: EXAMPLES unless it says otherwise."""
+    prompt = (manifest.get("configuration") or {}).get(PROMPT_KEY) or {}
+    return EXAMPLES if prompt.get(EXAMPLES_KEY, True) else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """Token ids for an engine, and what had to be left out to make them fit."""
@@ -126,6 +139,13 @@ class PromptTokenizer(Protocol):
     def render(self, messages: Sequence[Mapping[str, str]]) -> str:
         """The chat template around messages, ending where the assistant begins to speak."""
         ...
+
+
+def serving_prompts(
+    tokenizer: PromptTokenizer, context_tokens: int, examples: Sequence[Example] = EXAMPLES
+) -> PromptBuilder:
+    """The builder as engines use it, and whoever trains or measures a model for them."""
+    return PromptBuilder(tokenizer, context_tokens, reserve=min(256, context_tokens // 4), examples=examples)
 
 
 class PromptBuilder:
@@ -181,6 +201,10 @@ class PromptBuilder:
             dropped_passages=len(passages) - kept_passages,
         )
 
+    def conversation(self, system: str, turns: Sequence[Utterance]) -> list[tuple[Ids, bool]]:
+        """A conversation in the template's frame, uncut, in pieces: ids, and whether somebody's text or the frame."""
+        return self._pieces(self._encode(system), [(turn.role, self._encode(turn.text)) for turn in turns])
+
     def _fit_examples(self, room: int) -> list[Turn]:
         return self._examples if self._cost(self._examples) <= room else []
 
@@ -220,6 +244,10 @@ class PromptBuilder:
 
     def _wrap(self, head: Ids, turns: Sequence[Turn]) -> Ids:
         """The template's ids with the given data between them."""
+        return tuple(index for ids, _ in self._pieces(head, turns) for index in ids)
+
+    def _pieces(self, head: Ids, turns: Sequence[Turn]) -> list[tuple[Ids, bool]]:
+        """The same in pieces, each with whether it is data; the template's may be empty."""
         data: list[Ids] = []
         messages: list[dict[str, str]] = []
 
@@ -238,10 +266,11 @@ class PromptBuilder:
         if not self._system_role:
             messages[0]["content"] = f"{placeholder(head)}\n\n{messages[0]['content']}"
 
-        ids_out: list[int] = []
-        for position, piece in enumerate(_PLACEHOLDER.split(self._tokenizer.render(messages))):
-            ids_out.extend(data[int(piece)] if position % 2 else self._tokenizer.encode_template(piece))
-        return tuple(ids_out)
+        rendered = _PLACEHOLDER.split(self._tokenizer.render(messages))
+        return [
+            (data[int(piece)], True) if position % 2 else (self._tokenizer.encode_template(piece), False)
+            for position, piece in enumerate(rendered)
+        ]
 
     def _accepts_system_role(self) -> bool:
         """Some templates refuse the system role, others leave its text out; then it goes before the first message."""

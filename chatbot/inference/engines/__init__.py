@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from chatbot.exceptions import EngineError, ModelFilesError
 from chatbot.inference.engines.base import Engine, EngineStats
 from chatbot.inference.engines.stream import Chunk, FinishReason, Generation, Timings
+from chatbot.inference.prompt import examples_for
 from chatbot.inference.weights import verify_model_dir
 
 __all__ = ["Chunk", "Engine", "EngineKind", "EngineStats", "FinishReason", "Generation", "Timings", "load_engine"]
@@ -32,25 +33,30 @@ def load_engine(
     `auto` is transformers on a machine with an NVIDIA GPU, otherwise OpenVINO, and transformers again where OpenVINO
     cannot prove itself. Raises ModelFilesError or EngineError.
     """
-    verify_model_dir(model_dir)
+    options: dict[str, Any] = {
+        "max_streams": max_streams,
+        "kv_cache_mib": kv_cache_mib,
+        "threads": threads,
+        "examples": examples_for(verify_model_dir(model_dir)),
+    }
     if kind == "transformers" or (kind == "auto" and _has_gpu()):
-        return _load_transformers(model_dir, max_streams, kv_cache_mib, threads)
+        return _load_transformers(model_dir, options)
 
     from chatbot.inference.engines.openvino import OpenVINOEngine
 
     try:
-        return OpenVINOEngine(model_dir, max_streams=max_streams, kv_cache_mib=kv_cache_mib, threads=threads)
+        return OpenVINOEngine(model_dir, **options)
     except (EngineError, ModelFilesError) as error:
         if kind == "openvino":
             raise
         logger.warning("Serving with transformers, several times slower, because: %s", error)
-    return _load_transformers(model_dir, max_streams, kv_cache_mib, threads)
+    return _load_transformers(model_dir, options)
 
 
-def _load_transformers(model_dir: Path, max_streams: int, kv_cache_mib: int, threads: int | None) -> Engine:
+def _load_transformers(model_dir: Path, options: dict[str, Any]) -> Engine:
     from chatbot.inference.engines.transformers import TransformersEngine
 
-    return TransformersEngine(model_dir, max_streams=max_streams, kv_cache_mib=kv_cache_mib, threads=threads)
+    return TransformersEngine(model_dir, **options)
 
 
 def _has_gpu() -> bool:

@@ -17,12 +17,18 @@ from typing import Generic, Protocol, TypeVar
 
 from chatbot.exceptions import EngineBusy, EngineClosed, EngineError, PromptTooLong
 from chatbot.inference.engines.stream import Feed, Generation, TokenFeed
-from chatbot.inference.prompt import Prompt, PromptBuilder, PromptTokenizer
+from chatbot.inference.prompt import (
+    CONTEXT_TOKENS,
+    EXAMPLES,
+    Example,
+    Prompt,
+    PromptBuilder,
+    PromptTokenizer,
+    serving_prompts,
+)
 from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.tokens import ModelTokenizer
 
-# Longer prompts cost time to the first token without making a small model's answers better.
-CONTEXT_TOKENS = 2048
 # Requests waiting for each one that runs. Delivery keeps its own queue in the database; this bound is for mistakes.
 _WAITING_PER_STREAM = 16
 
@@ -70,9 +76,16 @@ class SharedEngine(ABC, Generic[FeedT]):
 
     name: str
 
-    def __init__(self, tokenizer: PromptTokenizer, *, context_tokens: int, max_streams: int) -> None:
+    def __init__(
+        self,
+        tokenizer: PromptTokenizer,
+        *,
+        context_tokens: int,
+        max_streams: int,
+        examples: Sequence[Example] = EXAMPLES,
+    ) -> None:
         self.context_tokens = context_tokens
-        self.prompts = PromptBuilder(tokenizer, context_tokens, reserve=min(256, context_tokens // 4))
+        self.prompts = serving_prompts(tokenizer, context_tokens, examples)
         self._max_streams = max_streams
         self._ids = itertools.count(1)
         self._running: dict[int, FeedT] = {}
@@ -187,9 +200,12 @@ class SharedEngine(ABC, Generic[FeedT]):
 class TokenEngine(SharedEngine[TokenFeed]):
     """For libraries that take token ids and give them back, which subclasses pass to `_deliver`."""
 
-    def __init__(self, tokenizer: ModelTokenizer, *, max_streams: int) -> None:
+    def __init__(self, tokenizer: ModelTokenizer, *, max_streams: int, examples: Sequence[Example] = EXAMPLES) -> None:
         super().__init__(
-            tokenizer, context_tokens=min(CONTEXT_TOKENS, tokenizer.context_length), max_streams=max_streams
+            tokenizer,
+            context_tokens=min(CONTEXT_TOKENS, tokenizer.context_length),
+            max_streams=max_streams,
+            examples=examples,
         )
         self.tokenizer = tokenizer
 

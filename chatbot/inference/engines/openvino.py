@@ -13,13 +13,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from chatbot.exceptions import EngineError, ModelFilesError
 from chatbot.inference.engines.base import TokenEngine
-from chatbot.inference.prompt import Prompt, Utterance
+from chatbot.inference.prompt import EXAMPLES, Example, Prompt, Utterance
 from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.tokens import ModelTokenizer
 
@@ -49,6 +50,7 @@ class OpenVINOEngine(TokenEngine):
         max_streams: int,
         kv_cache_mib: int,
         threads: int | None,
+        examples: Sequence[Example] = EXAMPLES,
         start_limit_s: int = START_LIMIT_S,
         step_limit_s: float | None = None,
     ) -> None:
@@ -57,7 +59,7 @@ class OpenVINOEngine(TokenEngine):
         A step of the model that takes longer than `step_limit_s` ends the child, and so the engine. By default the
         child chooses: eight seconds, or more where its proof was slow.
         """
-        super().__init__(ModelTokenizer(model_dir), max_streams=max_streams)
+        super().__init__(ModelTokenizer(model_dir), max_streams=max_streams, examples=examples)
         gguf = model_dir / GGUF_NAME
         if not gguf.is_file():
             raise ModelFilesError("the file is missing", path=gguf)

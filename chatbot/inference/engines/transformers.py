@@ -19,7 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from chatbot.exceptions import EngineError, ModelFilesError
 from chatbot.inference.engines.base import TokenEngine
-from chatbot.inference.prompt import Prompt, Utterance
+from chatbot.inference.prompt import EXAMPLES, Example, Prompt, Utterance
 from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.tokens import ModelTokenizer
 
@@ -40,9 +40,17 @@ class TransformersEngine(TokenEngine):
 
     name = "transformers"
 
-    def __init__(self, model_dir: Path, *, max_streams: int, kv_cache_mib: int, threads: int | None) -> None:
+    def __init__(
+        self,
+        model_dir: Path,
+        *,
+        max_streams: int,
+        kv_cache_mib: int,
+        threads: int | None,
+        examples: Sequence[Example] = EXAMPLES,
+    ) -> None:
         """Returns once a first prompt was answered. Raises ModelFilesError, or EngineError where it was not."""
-        super().__init__(ModelTokenizer(model_dir), max_streams=max_streams)
+        super().__init__(ModelTokenizer(model_dir), max_streams=max_streams, examples=examples)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if threads and device == "cpu":
             torch.set_num_threads(threads)
