@@ -8,6 +8,7 @@
     │   ├── EngineBusy       the engine's waiting line is full; worth another try
     │   └── PromptTooLong    the prompt leaves no room for an answer in the model's context
     ├── ClassifierError      a classifier could not be trained, or a message not be classified
+    ├── GeneratorError       a generator could not be trained, or what came of it not be served
     ├── DatasetError         a dataset's rows or files cannot be read, or nothing is left to freeze
     ├── EvaluationError      releases cannot be judged, or the gate's rules not be read
     ├── RunStopped           a training run was cancelled, or somebody else has it
@@ -47,6 +48,7 @@ __all__ = [
     "ExportFailed",
     "FrontdeskError",
     "GateClosed",
+    "GeneratorError",
     "ImportFailed",
     "InvalidArtifact",
     "LeaseLost",
@@ -97,6 +99,10 @@ class PromptTooLong(EngineError):
 
 class ClassifierError(FrontdeskError):
     """A classifier could not be trained, or a message not be classified."""
+
+
+class GeneratorError(FrontdeskError):
+    """A generator could not be trained, or what came of it could not be served."""
 
 
 class DatasetError(FrontdeskError):

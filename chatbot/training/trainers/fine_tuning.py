@@ -24,6 +24,7 @@ from chatbot.inference.weights import Progress
 from chatbot.training.curves import Point, Record
 from chatbot.training.trainers.augmentation import TokenisedTexts, Views
 from chatbot.training.trainers.heads import LinearHead
+from chatbot.training.trainers.precision import computes_in_bfloat16
 
 if TYPE_CHECKING:
     import torch
@@ -217,18 +218,9 @@ def _embed(model: SentenceTransformer, rows: list[list[int]], pad: int) -> torch
         ids[number, : len(row)] = torch.tensor(row, dtype=torch.long)
         mask[number, : len(row)] = 1
     device = model.device
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=_computes_in_bfloat16(device.type)):
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=computes_in_bfloat16(device.type)):
         features: dict[str, Any] = model({"input_ids": ids.to(device), "attention_mask": mask.to(device)})
     return torch.nn.functional.normalize(features["sentence_embedding"].float(), dim=-1)
-
-
-def _computes_in_bfloat16(device: str) -> bool:
-    import torch
-
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported()
-    # Emulated bfloat16 is slower than single precision.
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def _linear(head: LinearHead, device: str) -> torch.nn.Linear:
