@@ -18,17 +18,19 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from chatbot.conversations.consumers import ChatConsumer  # noqa: E402
 from chatbot.conversations.handshake import ExactOriginMiddleware, VisitorMiddleware  # noqa: E402
 from chatbot.dashboard.consumers import RunConsumer  # noqa: E402
+from chatbot.dashboard.inbox_consumer import InboxConsumer  # noqa: E402
 from chatbot.operations.metrics import count_sockets  # noqa: E402
 
 # django-stubs know `path` with views alone.
 chat: Any = VisitorMiddleware(count_sockets(ChatConsumer.as_asgi()))
 training: Any = AuthMiddlewareStack(RunConsumer.as_asgi())
+inbox: Any = AuthMiddlewareStack(InboxConsumer.as_asgi())
 
 application = ProtocolTypeRouter(
     {
         "http": http_application,
         "websocket": ExactOriginMiddleware(
-            URLRouter([path("ws/chat/", chat), path("ws/training/<int:pk>/", training)])
+            URLRouter([path("ws/chat/", chat), path("ws/inbox/", inbox), path("ws/training/<int:pk>/", training)])
         ),
     }
 )

@@ -20,7 +20,8 @@
     ├── Refused              a customer's command that was understood and not carried out
     │   ├── NotFound         it names something that does not exist or is somebody else's
     │   ├── Conflict         it no longer applies
-    │   │   └── StaleReview  somebody else has reviewed the turn meanwhile
+    │   │   ├── StaleReview  somebody else has reviewed the turn meanwhile
+    │   │   └── HandsChanged a colleague has the conversation, or it changed hands meanwhile
     │   ├── ConversationClosed
     │   ├── Busy             too much is owed already; worth another try after `retry_after` seconds
     │   └── RateLimited      too fast; worth another try after `retry_after` seconds
@@ -49,6 +50,7 @@ __all__ = [
     "FrontdeskError",
     "GateClosed",
     "GeneratorError",
+    "HandsChanged",
     "ImportFailed",
     "InvalidArtifact",
     "LeaseLost",
@@ -158,6 +160,12 @@ class Conflict(Refused):
 
 class StaleReview(Conflict):
     """The turn was reviewed, or a review of it taken back, since the page was opened; nothing was written."""
+
+
+class HandsChanged(Conflict):
+    """A colleague has the conversation, or it changed hands since the page was told; nothing was done."""
+
+    code = "hands_changed"
 
 
 class ConversationClosed(Refused):

@@ -35,3 +35,16 @@ def record_training_use(*, actor: AbstractBaseUser, conversation_ids: Iterable[U
         )
         for pk in conversation_ids
     )
+
+
+def record_move(*, actor: AbstractBaseUser, conversation_id: UUID, move: str, before: str, after: str) -> None:
+    """Note which member of staff took, released, returned or closed a conversation."""
+    LogEntry.objects.create(
+        content_type=ContentType.objects.get_for_model(Conversation),
+        object_pk=str(conversation_id),
+        object_repr=f"Conversation {str(conversation_id)[:8]}",
+        action=LogEntry.Action.UPDATE,
+        changes={"status": [before, after]},
+        additional_data={"move": move},
+        actor=actor,
+    )

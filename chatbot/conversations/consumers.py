@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from chatbot.conversations import limits, protocol, selectors, services
+from chatbot.conversations.desk.announcements import announce_typing
 from chatbot.conversations.events import group_name
 from chatbot.conversations.protocol import BadFrame
 from chatbot.exceptions import Refused
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # While an answer is owed, ask the database now and then whether it has come: a channel layer may drop its event.
 WATCH_INTERVAL_S = 3.0
+# A page says at most every few seconds that its customer is typing; what comes faster is not passed on.
+TYPING_GAP_S = 1.0
 UNAVAILABLE = "We can't reach our records right now. Your text is kept on this page and sent again by itself."
 
 
@@ -81,6 +85,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.status = ""
         self.seen_seq = 0
         self.unfillable = ("", 0)
+        self.typed_at = 0.0
         await self.accept()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -104,7 +109,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._send(protocol.error("unavailable", UNAVAILABLE, client_id))
 
     def _buckets(self, frame: protocol.Frame) -> list[limits.Bucket]:
-        if isinstance(frame, protocol.Ping):
+        if isinstance(frame, protocol.Ping | protocol.Typing):
             return []
         if isinstance(frame, WRITES_MESSAGES):
             return limits.message_buckets(self.visitor_id, self.scope["address"])
@@ -164,6 +169,17 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def return_to_bot(self, frame: protocol.ReturnToBot) -> None:
         await in_database(services.return_to_bot)(visitor_id=self.visitor_id, conversation_id=self._conversation)
 
+    async def leave_email(self, frame: protocol.LeaveEmail) -> None:
+        await in_database(services.leave_email)(
+            visitor_id=self.visitor_id, conversation_id=self._conversation, email=frame.email
+        )
+
+    async def pass_on_typing(self, frame: protocol.Typing) -> None:
+        now = time.monotonic()
+        if self.status in ("waiting", "human") and now - self.typed_at >= TYPING_GAP_S:
+            self.typed_at = now
+            announce_typing(self._conversation)
+
     async def ping(self, frame: protocol.Ping) -> None:
         await self._send({"type": "pong"})
         if self.conversation_id is None or (self.subscribed and self.status == "bot"):
@@ -172,6 +188,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self._subscribe()
         if await in_database(selectors.last_seq)(self._conversation) > self.seen_seq:
             await self._send({"type": "resync"})
+        elif self.status == "waiting":
+            # The queue has moved, or the desk has opened, which nobody announces.
+            await self._send(await in_database(selectors.standing_frame)(self._conversation))
 
     _handlers: dict[type[protocol.Frame], Callable[[Any, Any], Awaitable[None]]] = {
         protocol.Hello: hello,
@@ -182,6 +201,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
         protocol.RateMessage: rate_message,
         protocol.RequestHandoff: request_handoff,
         protocol.ReturnToBot: return_to_bot,
+        protocol.LeaveEmail: leave_email,
+        protocol.Typing: pass_on_typing,
         protocol.Ping: ping,
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +20,10 @@ from django.utils import timezone
 
 from chatbot.conversations import events, wording
 from chatbot.conversations.control import nudge, request_stop
+from chatbot.conversations.lifecycle import By, Move, move
 from chatbot.conversations.models import Conversation, Message, Turn
 from chatbot.conversations.selectors import message_payload, reply_of
-from chatbot.conversations.threads import append_message, lock_conversation, set_status
+from chatbot.conversations.threads import append_message, lock_conversation
 from chatbot.exceptions import LeaseLost
 
 logger = logging.getLogger(__name__)
@@ -85,6 +87,20 @@ def cancel_open_turn(turn: Turn) -> None:
     first_wish = Turn.objects.filter(pk=turn.pk, cancel_requested=False)
     first_wish.update(cancel_requested=True, cancel_requested_at=now)
     transaction.on_commit(lambda: request_stop(turn.id))
+
+
+def silence_bot(conversation: Conversation) -> None:
+    """The bot says nothing more: whatever it still owes in the locked conversation ends here, with nothing shown of it.
+
+    A worker that is writing is told to stop; should it go on, it no longer holds the turn and can store nothing.
+    """
+    now = timezone.now()
+    for turn in conversation.turns.filter(status__in=Turn.OPEN).order_by("-number"):
+        ended = Turn.objects.filter(pk=turn.pk, status__in=Turn.OPEN)
+        ended.update(status=Turn.Status.CANCELLED, finished_at=now, lease_expires_at=None)
+        events.publish(conversation.id, events.TurnCancelled(str(turn.id), None))
+        if turn.status == Turn.Status.RUNNING:
+            transaction.on_commit(partial(request_stop, turn.id))
 
 
 # --- A worker answers ---------------------------------------------------------------------------
@@ -155,7 +171,8 @@ def finish_turn(*, turn: Turn, reply: Reply) -> Message | None:
     message = _store_reply(conversation, turn, text=reply.text, quick_replies=reply.quick_replies)
     events.publish(conversation.id, events.ReplyFinished(str(turn.id), message_payload(message)))
     if reply.hands_over:
-        set_status(conversation, Conversation.Status.WAITING)
+        move(conversation, Move.ASK, by=By.BOT, reason=str(reply.record.get("reason", "")))
+        silence_bot(conversation)
     _nudge_next(turn)
     return message
 

@@ -47,11 +47,13 @@ class MessageRated:
 
 @dataclass(frozen=True, slots=True)
 class ConversationUpdated:
-    """The conversation's status changed."""
+    """The conversation's status changed, or what the customer may know of the people behind it."""
 
     type: ClassVar = "conversation.updated"
     conversation: str
     status: str
+    queue: Payload | None = None
+    agent: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,14 @@ Event = (
 )
 
 
+_OMITTED_WHERE_EMPTY = {TurnCancelled.type: ("message",), ConversationUpdated.type: ("queue", "agent")}
+
+
 def frame(event: Event) -> dict[str, Any]:
     """The event as the server frame that tells of it."""
     fields = {name: getattr(event, name) for name in event.__slots__}
-    if isinstance(event, TurnCancelled) and event.message is None:
-        del fields["message"]
-    return {"type": event.type, **fields}
+    left_out = _OMITTED_WHERE_EMPTY.get(event.type, ())
+    return {"type": event.type, **{name: value for name, value in fields.items() if value or name not in left_out}}
 
 
 def group_name(conversation_id: UUID | str) -> str:

@@ -43,6 +43,8 @@ COLUMNS = (
     "generator",
     "sources",
 )
+# In the column of roles: what staff told each other, which no customer has seen.
+INTERNAL_NOTE = "internal note"
 _FORMULA_STARTS = frozenset("=+-@")
 # Separators that some programs take for the end of a line; JSON allows them bare inside strings.
 _LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
@@ -99,7 +101,9 @@ def _in_chunks(conversation_ids: Sequence[UUID]) -> Iterator[list[Conversation]]
             Conversation.objects.filter(pk__in=chunk)
             .select_related("visitor")
             .prefetch_related(
-                Prefetch("messages", with_turns(Message.objects.order_by("seq"))), Prefetch("turns", turns)
+                Prefetch("messages", with_turns(Message.objects.order_by("seq"))),
+                Prefetch("turns", turns),
+                "notes__author",
             )
             .in_bulk(chunk)
         )
@@ -126,6 +130,9 @@ def _csv_line(cells: Sequence[Any]) -> str:
 
 
 def _rows(conversation: Conversation) -> Iterator[list[Any]]:
+    for note in conversation.notes.all():
+        # Beside what was said, not among it, and never taken for a message.
+        yield [str(conversation.id), "", INTERNAL_NOTE, note.text, utc_text(note.created_at), *[""] * 10]
     for message, turn in _with_turns(conversation):
         yield [
             str(conversation.id),
@@ -173,7 +180,17 @@ def _document(conversation: Conversation) -> dict[str, Any]:
         "is_demo": conversation.is_demo,
         "created_at": utc_text(conversation.created_at),
         "updated_at": utc_text(conversation.updated_at),
+        "contact_email": conversation.contact_email,
         "messages": [_message(message, turn) for message, turn in _with_turns(conversation)],
+        "notes": [
+            {
+                "internal": True,
+                "text": note.text,
+                "author": str(note.author or ""),
+                "created_at": utc_text(note.created_at),
+            }
+            for note in conversation.notes.all()
+        ],
     }
 
 

@@ -12,9 +12,24 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from chatbot.conversations.desk.models import CannedReply, Note, Suggestion, Transition
 from chatbot.conversations.legibility import legible
 from chatbot.intents.models import Intent
 from chatbot.releases.models import Release
+
+__all__ = [
+    "CannedReply",
+    "Conversation",
+    "Message",
+    "Note",
+    "PredictionExplanation",
+    "Review",
+    "ReviewItem",
+    "Suggestion",
+    "Transition",
+    "Turn",
+    "Visitor",
+]
 
 
 class Visitor(models.Model):
@@ -47,6 +62,20 @@ class Conversation(models.Model):
     title = models.CharField(max_length=120, blank=True, help_text="The start of the customer's first message.")
     language = models.CharField(max_length=8, blank=True, help_text="Of the customer's latest message, as detected.")
     last_seq = models.PositiveIntegerField(default=0)
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who of the team has it.",
+    )
+    assignment = models.PositiveIntegerField(default=0, editable=False, help_text="Grows whenever hands change.")
+    waiting_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When a person was asked for; the place in the queue."
+    )
+    seen_seq = models.PositiveIntegerField(default=0, editable=False, help_text="How far its assignee has read.")
+    contact_email = models.EmailField(blank=True, help_text="Left by the customer to be answered there.")
     is_demo = models.BooleanField(default=False, help_text="Came with the demo shop.")
     training_consent = models.BooleanField(
         default=True, help_text="May be used for training once reviewed and redacted."
@@ -66,8 +95,15 @@ class Conversation(models.Model):
             models.Index(fields=["visitor", "-updated_at"], name="conversation_of_visitor"),
             # With what the Overview counts by.
             models.Index(fields=["created_at", "is_demo", "last_seq", "handed_over_at"], name="conversation_begun"),
+            # The desk: few of all conversations at any time, and asked for with every change of one.
+            models.Index(
+                fields=["waiting_since"], name="conversation_at_desk", condition=Q(status__in=["waiting", "human"])
+            ),
         ]
-        permissions = [("export_conversation", "Can export conversations")]
+        permissions = [
+            ("export_conversation", "Can export conversations"),
+            ("answer_conversation", "Can answer customers in the inbox"),
+        ]
 
     def __str__(self) -> str:
         return legible(self.title) or f"Conversation {str(self.id)[:8]}"

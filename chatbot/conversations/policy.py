@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CONFIDENCE_FLOOR = 0.45
 # The bot asks once; a second miss in a row offers a person.
 MISSES_BEFORE_OFFER = 1
+# Who still asks after that, without taking the offer, is not asked back for ever.
+MISSES_BEFORE_HANDOFF = 2
 MEANT_CHOICES = 2
 PERSON = "person"
 
@@ -105,6 +107,8 @@ def decide(prediction: Prediction, rules: Mapping[str, IntentRule], history: His
 
 
 def _miss(meant: tuple[str, ...], out_of_scope: bool, history: History, reason: str) -> Action:
+    if history.misses >= MISSES_BEFORE_HANDOFF:
+        return HandOff("", f"{reason}; a person was offered before")
     if history.misses >= MISSES_BEFORE_OFFER:
         return OfferPerson(f"{reason}; not understood before either")
     return Clarify(meant, out_of_scope, reason)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from chatbot.conversations import delivery, policy, selectors, services, wording
 from chatbot.conversations.events import group_name
+from chatbot.conversations.leases import ActiveTurn
 from chatbot.conversations.models import Message, Turn
 from chatbot.conversations.predictions import record_of
 from chatbot.conversations.publisher import publisher
+from chatbot.conversations.standing import handed_over
 from chatbot.conversations.timings import Stopwatch
 from chatbot.exceptions import EngineError, LeaseLost
 from chatbot.inference.groundedness import GroundednessGuard, Mode, Sources
@@ -31,7 +34,6 @@ from chatbot.knowledge.retrieval import RetrievedPassage, retrieve
 if TYPE_CHECKING:
     import numpy as np
 
-    from chatbot.conversations.leases import ActiveTurn
     from chatbot.inference.encoder import Encoder
     from chatbot.inference.engines import Timings
     from chatbot.inference.text_classifier import Classification
@@ -43,6 +45,7 @@ logger = logging.getLogger(__name__)
 HISTORY_MESSAGES = 8
 # A retry asks for another answer, so it must be able to differ from the first.
 RETRY_TEMPERATURE = 0.6
+SUGGESTED = "suggested to an agent"
 # A small model goes on writing the prompt's pattern when it has finished the answer.
 NEXT_QUESTION = ("\nQuestion:", "\nHelp article:")
 
@@ -77,17 +80,17 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
     action = policy.decide(prediction, rules, _history(earlier, rules), turn.message.text)
     record |= _explained(prediction, action)
 
-    draft = _said(action, rules)
+    draft = _said(action, rules, turn)
     if isinstance(action, policy.Generate):
         with watch.stage("retrieve"):
-            query = _query(classification, turn.message.text, rules[action.intent], models)
-            passages = retrieve(query, limit=settings.RETRIEVAL_PASSAGES, floor=settings.RETRIEVAL_FLOOR)
+            passages = _passages(classification, turn, rules[action.intent], models)
         record["sources"] = [_source(passage) for passage in passages]
         if passages:
             record["generator_id"] = models.generator_release.id
             prompt = _prompt(action, passages, earlier, turn, models)
             guard = _guard(action, passages, turn)
-            draft = _stream(prompt, turn, active, models, watch, guard)
+            writer = publisher.writer(group_name(turn.conversation_id), str(turn.id), turn.attempt)
+            draft = _stream(prompt, turn, active, models, watch, guard, writer.write)
         else:
             draft = Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON])
             record |= {"is_miss": True, "action": Turn.Action.CLARIFY, "reason": "no help article is close enough"}
@@ -95,6 +98,54 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
     if active.stop_requested and (asked_at := selectors.cancellation_of(turn)):
         watch.since("cancel", asked_at)
     _finish(turn, draft, active, record)
+
+
+def draft_reply(message: Message, models: ServedModels) -> tuple[str, dict[str, Any]]:
+    """What the bot would say to a message that a person answers, and what it rests on, as fields of Turn.
+
+    Nobody hears of it. A person reads it first, so it is written for any message that is not out of scope, also where
+    the bot itself would ask back or hand over. Empty where no help article is close enough.
+
+    Raises EngineError where the model could not go on.
+    """
+    turn = Turn(conversation=message.conversation, message=message, created_at=timezone.now())
+    rules = catalogue_rules()
+    earlier = selectors.history(turn, HISTORY_MESSAGES)
+    classification = _classify(turn, models)
+    prediction = classification.prediction
+    known = [ranked.intent for ranked in prediction.ranking if ranked.intent in rules]
+    if prediction.out_of_scope or not known:
+        return "", {}
+    rule = rules[known[0]]
+    if rule.mode == "approved":
+        approved = policy.Answer(rule.slug, rule.approved_answer, SUGGESTED)
+        return approved.text, _storable(_explained(prediction, approved), models)
+    action = policy.Generate(rule.slug, rule.guidance, SUGGESTED)
+    passages = _passages(classification, turn, rule, models)
+    if not passages:
+        return "", {}
+    prompt, guard = _prompt(action, passages, earlier, turn, models), _guard(action, passages, turn)
+    draft = _stream(prompt, turn, ActiveTurn(turn), models, Stopwatch(), guard, lambda _: None)
+    record = _storable(_explained(prediction, action), models) | {
+        "generator_id": models.generator_release.id,
+        "sources": [_source(passage) for passage in passages],
+        "finish_reason": draft.finish_reason,
+        "groundedness": draft.groundedness,
+    }
+    return ("" if guard.says_nothing else draft.text), record
+
+
+def _storable(record: dict[str, Any], models: ServedModels) -> dict[str, Any]:
+    """With ids in place of rows."""
+    intent: Intent | None = record.pop("intent")
+    return record | {"intent_id": intent and intent.pk, "classifier_id": models.classifier_release.id}
+
+
+def _passages(
+    classification: Classification, turn: Turn, rule: IntentRule, models: ServedModels
+) -> list[RetrievedPassage]:
+    query = _query(classification, turn.message.text, rule, models)
+    return retrieve(query, limit=settings.RETRIEVAL_PASSAGES, floor=settings.RETRIEVAL_FLOOR)
 
 
 def _classify(turn: Turn, models: ServedModels) -> Classification:
@@ -142,7 +193,7 @@ def _explained(prediction: Prediction, action: policy.Action) -> dict[str, Any]:
     }
 
 
-def _said(action: policy.Action, rules: Mapping[str, IntentRule]) -> Draft:
+def _said(action: policy.Action, rules: Mapping[str, IntentRule], turn: Turn) -> Draft:
     """The reply of every action but Generate, which the model writes."""
     match action:
         case policy.Answer(text=text):
@@ -155,8 +206,8 @@ def _said(action: policy.Action, rules: Mapping[str, IntentRule]) -> Draft:
             return Draft(wording.OFFER_A_PERSON, [wording.TALK_TO_A_PERSON])
         case policy.HandOff(intent=intent):
             approved = rules[intent].approved_answer.strip() if intent in rules else ""
-            text = f"{approved}\n\n{wording.HANDED_OVER}" if approved else wording.HANDED_OVER
-            return Draft(text, hands_over=True)
+            told = handed_over(turn.conversation)
+            return Draft(f"{approved}\n\n{told}" if approved else told, hands_over=True)
         case policy.Generate():
             return Draft()
 
@@ -218,7 +269,13 @@ def _guard(action: policy.Generate, passages: list[RetrievedPassage], turn: Turn
 
 
 def _stream(
-    prompt: Prompt, turn: Turn, active: ActiveTurn, models: ServedModels, watch: Stopwatch, guard: GroundednessGuard
+    prompt: Prompt,
+    turn: Turn,
+    active: ActiveTurn,
+    models: ServedModels,
+    watch: Stopwatch,
+    guard: GroundednessGuard,
+    write: Callable[[str], None],
 ) -> Draft:
     sampling = SamplingParams(
         max_tokens=settings.REPLY_MAX_TOKENS,
@@ -227,7 +284,6 @@ def _stream(
         seed=turn.number if turn.is_retry else None,
         stop=NEXT_QUESTION,
     )
-    writer = publisher.writer(group_name(turn.conversation_id), str(turn.id), turn.attempt)
     repetition = RepetitionFilter()
     text = ""
     with watch.stage("generate"):
@@ -236,7 +292,7 @@ def _stream(
         for chunk in generation:
             new = guard.feed(repetition.feed(chunk.text))
             text += new
-            writer.write(new)
+            write(new)
             if new and "customer_wait" not in watch.measured:
                 watch.since("customer_wait", turn.created_at)
             if repetition.looping:

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from chatbot.conversations import events
 from chatbot.conversations.models import Conversation, Message, Turn
+from chatbot.conversations.standing import given_name, standing_of, updated
 from chatbot.conversations.streams import connect as connect_streams
 from chatbot.conversations.streams import read_deltas
 
@@ -67,13 +68,16 @@ def message_payload(message: Message, turn: Turn | None = None) -> dict[str, Any
         "text": message.text,
         "created_at": utc_text(message.created_at),
     }
-    if message.client_id:
-        payload["client_id"] = message.client_id
     if message.role == Message.Role.CUSTOMER:
+        if message.client_id:
+            payload["client_id"] = message.client_id
         if turn is not None:
             payload["turn"] = turn_payload(turn)
         return payload
-    if message.turn is not None:
+    if message.role == Message.Role.AGENT:
+        payload["author"] = given_name(message.author)
+    # What an agent sent rests on their word, even where the bot had suggested it.
+    elif message.turn is not None:
         payload["turn"] = {"id": str(message.turn.id)}
         if message.turn.intent is not None and not message.turn.is_miss:
             payload["intent"] = message.turn.intent.name
@@ -99,12 +103,17 @@ def turn_payload(turn: Turn) -> dict[str, Any]:
     return payload
 
 
+def owed_turns() -> QuerySet[Turn]:
+    """Turns that the bot owed. A draft that an agent has sent is a turn too, of which the customer knows nothing."""
+    return Turn.objects.exclude(reply__role=Message.Role.AGENT)
+
+
 def message_payloads(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """Messages as the wire carries them, with their turns, in two queries."""
     messages = list(messages)
     questions = [message.id for message in messages if message.role == Message.Role.CUSTOMER]
     latest: dict[UUID, Turn] = {}
-    for turn in Turn.objects.filter(message__in=questions).order_by("number"):
+    for turn in owed_turns().filter(message__in=questions).order_by("number"):
         latest[turn.message_id] = turn
     return [message_payload(message, latest.get(message.id)) for message in messages]
 
@@ -117,13 +126,16 @@ def snapshot(conversation: Conversation, *, after_seq: int = 0, resume: Resume |
     """
     turn = Turn.objects.filter(conversation=conversation, status__in=Turn.OPEN).order_by("number").first()
     messages = _messages_after(conversation, after_seq)
-    conversation.refresh_from_db(fields=["status", "last_seq"])
+    conversation.refresh_from_db(
+        fields=["status", "last_seq", "assignee", "waiting_since", "contact_email"],
+    )
     ready: dict[str, Any] = {
         "conversation": str(conversation.id),
         "status": conversation.status,
         "messages": message_payloads(messages),
         "seq": messages[-1].seq if messages else min(after_seq, conversation.last_seq),
         "has_earlier": bool(messages) and messages[0].seq > 1,
+        **standing_of(conversation),
     }
     if turn is not None:
         ready["turn"] = _open_turn(turn, resume)
@@ -141,7 +153,7 @@ def _messages_after(conversation: Conversation, after_seq: int) -> list[Message]
 
 
 def _with_turns(messages: QuerySet[Message]) -> QuerySet[Message]:
-    return messages.select_related("turn", "turn__intent")
+    return messages.select_related("turn", "turn__intent", "author")
 
 
 def _open_turn(turn: Turn, resume: Resume | None) -> dict[str, Any]:
@@ -187,6 +199,12 @@ def missing_deltas(turn_id: UUID, attempt: int, from_k: int, before_k: int) -> l
 def last_seq(conversation_id: UUID) -> int:
     """The conversation's newest `seq`; 0 where it is gone."""
     return Conversation.objects.filter(pk=conversation_id).values_list("last_seq", flat=True).first() or 0
+
+
+def standing_frame(conversation_id: UUID) -> dict[str, Any]:
+    """The `conversation.updated` frame of how the conversation stands now."""
+    conversation = Conversation.objects.select_related("assignee", "visitor").get(pk=conversation_id)
+    return events.frame(updated(conversation))
 
 
 def open_turn_ids(conversation_id: UUID) -> list[UUID]:

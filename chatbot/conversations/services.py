@@ -1,4 +1,4 @@
-"""What customers and staff do to conversations. Each write is one transaction, and is told on commit."""
+"""What customers do to conversations. Each write is one transaction, and is told on commit."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import EmailField
 from django.utils import timezone
 
 from chatbot.conversations import events, wording
-from chatbot.conversations.delivery import announce_queued, cancel_open_turn, queue_turn
+from chatbot.conversations.delivery import announce_queued, cancel_open_turn, queue_turn, silence_bot
+from chatbot.conversations.desk.announcements import announce_change
+from chatbot.conversations.lifecycle import By, Move, move
 from chatbot.conversations.models import Conversation, Message, Turn, Visitor
-from chatbot.conversations.selectors import message_payload, queued_count
-from chatbot.conversations.threads import append_message, lock_conversation, say, set_status
+from chatbot.conversations.selectors import message_payload, owed_turns, queued_count
+from chatbot.conversations.standing import handed_over, updated
+from chatbot.conversations.threads import append_message, lock_conversation, say
 from chatbot.conversations.triage import triage_again
 from chatbot.exceptions import Busy, Conflict, ConversationClosed, NotFound
 
@@ -92,7 +96,7 @@ def send_message(
     conversation = lock_conversation(conversation_id, visitor_id)
     first = Message.objects.filter(conversation=conversation, client_id=client_id).first()
     if first is not None:
-        return Accepted(first, first.turns.order_by("-number").first())
+        return Accepted(first, owed_turns().filter(message=first).order_by("-number").first())
     if conversation.status == Conversation.Status.CLOSED:
         raise ConversationClosed("This conversation is closed. Start a new one to go on.")
     owes_answer = conversation.status == Conversation.Status.BOT
@@ -108,6 +112,8 @@ def send_message(
         events.MessageAccepted(client_id, message_payload(message, turn), str(turn.id) if turn else None),
         except_channel=sender_channel,
     )
+    if not owes_answer:
+        announce_change(conversation.id)
     return Accepted(message, turn)
 
 
@@ -209,59 +215,43 @@ def request_handoff(*, visitor_id: UUID, conversation_id: UUID) -> None:
         Conflict: the bot does not have it.
     """
     conversation = lock_conversation(conversation_id, visitor_id)
-    if conversation.status != Conversation.Status.BOT:
-        raise Conflict("A person has been asked for already.")
-    set_status(conversation, Conversation.Status.WAITING)
-    triage_again(conversation.turns.filter(is_miss=True))
-    for turn in conversation.turns.filter(status__in=Turn.OPEN).order_by("-number"):
-        cancel_open_turn(turn)
-    say(conversation, wording.HANDED_OVER)
+    move(conversation, Move.ASK, by=By.CUSTOMER, reason="the customer asked for a person")
+    silence_bot(conversation)
+    say(conversation, handed_over(conversation))
 
 
 @transaction.atomic
-def return_to_bot(*, conversation_id: UUID, visitor_id: UUID | None = None) -> None:
-    """Back to the bot: by the customer while still waiting, or by staff (`visitor_id` None) at any time.
+def return_to_bot(*, visitor_id: UUID, conversation_id: UUID) -> None:
+    """The customer would rather not wait, and goes back to the bot.
 
     Raises:
         NotFound: the conversation is not this visitor's.
-        Conflict: there is nothing to go back from.
+        Conflict: it is not waiting for a person.
     """
     conversation = lock_conversation(conversation_id, visitor_id)
-    returnable = [Conversation.Status.WAITING]
-    if visitor_id is None:
-        returnable.append(Conversation.Status.HUMAN)
-    if conversation.status not in returnable:
-        raise Conflict("This conversation is not waiting for a person.")
-    set_status(conversation, Conversation.Status.BOT)
+    move(conversation, Move.RETURN, by=By.CUSTOMER, reason="the customer did not want to wait")
     say(conversation, wording.BACK_TO_BOT)
 
 
 @transaction.atomic
-def post_agent_message(*, conversation_id: UUID, author: AbstractBaseUser, text: str) -> Message:
-    """A person answers; from then on the conversation is theirs.
+def leave_email(*, visitor_id: UUID, conversation_id: UUID, email: str) -> None:
+    """Keep where the customer wants to be answered, or (empty) forget it.
 
     Raises:
-        NotFound: no such conversation.
-        ConversationClosed: it takes no more messages.
+        NotFound: the conversation is not this visitor's.
+        Conflict: the address is not one, or nobody has been asked to answer.
     """
-    conversation = lock_conversation(conversation_id)
-    if conversation.status == Conversation.Status.CLOSED:
-        raise ConversationClosed("This conversation is closed.")
-    set_status(conversation, Conversation.Status.HUMAN)
-    for turn in conversation.turns.filter(status__in=Turn.OPEN).order_by("-number"):
-        cancel_open_turn(turn)
-    message = append_message(conversation, role=Message.Role.AGENT, text=text, author=author)
-    events.publish(conversation.id, events.MessagePosted(message_payload(message)))
-    return message
-
-
-@transaction.atomic
-def close_conversation(*, conversation_id: UUID) -> None:
-    """End a conversation; the customer can read it and start another."""
-    conversation = lock_conversation(conversation_id)
-    for turn in conversation.turns.filter(status__in=Turn.OPEN).order_by("-number"):
-        cancel_open_turn(turn)
-    set_status(conversation, Conversation.Status.CLOSED)
+    conversation = lock_conversation(conversation_id, visitor_id)
+    if conversation.status != Conversation.Status.WAITING:
+        raise Conflict("This conversation is not waiting for a person.")
+    try:
+        EmailField(blank=True).run_validators(email)
+    except ValidationError:
+        raise Conflict("This is not an e-mail address such as name@example.com.") from None
+    conversation.contact_email = email
+    conversation.save(update_fields=["contact_email"])
+    events.publish(conversation.id, updated(conversation))
+    announce_change(conversation.id)
 
 
 def note_language(*, conversation_id: UUID, language: str) -> None:

@@ -30,6 +30,14 @@ def generate_reply(turn_id: str) -> None:
 
 
 @shared_task
+def suggest_reply(suggestion_id: str) -> None:
+    """Draft a reply for an agent who waits for it. On the replies queue, since that worker has the models."""
+    if _worker is None:
+        raise RuntimeError(f"this worker does not consume the queue {QUEUE!r}, so it has no models")
+    _worker.suggest(UUID(suggestion_id))
+
+
+@shared_task
 def explain_prediction(turn_id: str) -> None:
     """Explain the turn's prediction if somebody waits for it. On the maintenance queue."""
     from chatbot.conversations.explanations import explain_turn

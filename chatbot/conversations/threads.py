@@ -1,4 +1,4 @@
-"""A conversation's own rows: its lock, its next message, its status. Every other write goes through these."""
+"""A conversation's own rows: its lock, its next message. Every other write goes through these."""
 
 from __future__ import annotations
 
@@ -31,17 +31,7 @@ def append_message(conversation: Conversation, **fields: Any) -> Message:
     return Message.objects.create(conversation=conversation, seq=conversation.last_seq, **fields)
 
 
-def set_status(conversation: Conversation, status: str) -> None:
-    if conversation.status == status:
-        return
-    conversation.status = status
-    conversation.updated_at = timezone.now()
-    if status in (Conversation.Status.WAITING, Conversation.Status.HUMAN):
-        conversation.handed_over_at = conversation.handed_over_at or conversation.updated_at
-    conversation.save(update_fields=["status", "updated_at", "handed_over_at"])
-    events.publish(conversation.id, events.ConversationUpdated(str(conversation.id), status))
-
-
 def say(conversation: Conversation, text: str) -> None:
+    """Tell everybody who reads the locked conversation, in nobody's name."""
     message = append_message(conversation, role=Message.Role.SYSTEM, text=text)
     events.publish(conversation.id, events.MessagePosted(message_payload(message)))

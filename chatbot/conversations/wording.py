@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 TALK_TO_A_PERSON = "Talk to a person"
 
 DID_YOU_MEAN = "I want to be sure that I understand you. Did you mean one of these?"
@@ -16,6 +18,20 @@ HANDED_OVER = (
     "You can leave this page; the conversation is kept. If you would rather go on with me, choose "
     "“Go back to the assistant”."
 )
+HANDED_OVER_OUTSIDE_HOURS = (
+    "I have passed this conversation on to our team. Nobody is here right now{when}. Leave your e-mail address below "
+    "and we answer you there, or come back to this page. If you would rather go on with me, choose "
+    "“Go back to the assistant”."
+)
+BACK_IN_QUEUE = "You are in the queue again. The next person who is free will read everything above."
+JOINED = "{name} has joined the conversation."
+# In place of a first name that an account does not have.
+SOMEBODY = "A member of our team"
 BACK_TO_BOT = "You are talking to the assistant again."
 
 TURN_FAILED = "I am sorry, I could not answer this. Your message is kept. You can try again, or talk to a person."
+
+
+def back_at(opening: datetime) -> str:
+    """When people are there again, as part of a sentence; in the time zone of the shop, which is said."""
+    return f"; we are back on {opening:%A, %-d %B} at {opening:%H:%M} ({opening.tzinfo})"

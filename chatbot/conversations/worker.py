@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from chatbot.conversations import delivery, presence, replies
 from chatbot.conversations.control import StopListener
+from chatbot.conversations.desk import suggestions
 from chatbot.conversations.leases import ActiveTurn, Leases
 from chatbot.conversations.models import Turn
 from chatbot.conversations.publisher import publisher
@@ -71,6 +72,14 @@ class ReplyWorker:
             except Exception as error:  # a fault of ours must not leave the customer without an end
                 logger.exception("turn %s attempt %d failed", turn_id, turn.attempt)
                 self._give_up(active, "internal", error)
+
+    def suggest(self, suggestion_id: uuid.UUID) -> None:
+        """Draft a reply for an agent. Never raises: what goes wrong stands with the draft."""
+        self.runtime.refresh()
+        try:
+            suggestions.write_suggestion(suggestion_id=suggestion_id, models=self.runtime.models())
+        except DatabaseError as error:
+            logger.error("suggestion %s was not stored: the database does not answer (%s)", suggestion_id, error)
 
     def drain(self) -> None:
         """Told to leave: give running replies a little time, then let other workers have them."""

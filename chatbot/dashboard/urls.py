@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.urls import path
 
 from chatbot.dashboard.views import catalogue_check, evaluations, releases, training
+from chatbot.dashboard.views.inbox import inbox
 from chatbot.dashboard.views.overview import overview
 from chatbot.dashboard.views.performance import performance
 
 app_name = "dashboard"
 urlpatterns = [
     path("", overview, name="overview"),
+    path("inbox/", inbox, name="inbox"),
     path("performance/", performance, name="performance"),
     path("training/", training.index, name="training"),
     path("training/<int:pk>/", training.run_page, name="training-run"),

@@ -17,6 +17,8 @@ PASSWORD_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 READABLE_APPS = ("intents", "knowledge", "releases", "conversations", "training")
 # To change a conversation means to act on it: answer as a person, give it back to the bot, close it.
 ACTING = Q(codename__in=("add_review", "change_review", "change_conversation", "export_conversation"))
+# What an operator sees to is the machine; people who answer customers are the support team.
+ANSWERING = Q(content_type__app_label="conversations", codename="answer_conversation")
 EVERYDAY = Q(content_type__app_label="conversations") & ACTING
 VIEWING = Q(content_type__app_label__in=READABLE_APPS, codename__startswith="view_")
 # Operators write the catalogue and the articles and run training; transcripts stay unchangeable for everybody.
@@ -24,7 +26,7 @@ OPERATING = Q(content_type__app_label__in=("intents", "knowledge", "training"))
 PROMOTING = Q(content_type__app_label="releases", codename__startswith="add_")
 
 GROUPS = {
-    "support": VIEWING | EVERYDAY,
+    "support": VIEWING | EVERYDAY | ANSWERING,
     "operator": VIEWING | EVERYDAY | OPERATING | PROMOTING,
 }
 

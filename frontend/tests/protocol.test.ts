@@ -17,6 +17,7 @@ describe("server frames", () => {
       goldenFrames("server").map(([, text]) => (JSON.parse(text) as { type: string }).type),
     );
     expect([...types].sort()).toEqual([
+      "agent.typing",
       "conversation.updated",
       "error",
       "message.accepted",
@@ -34,7 +35,7 @@ describe("server frames", () => {
   });
 
   it("ignores a type of a newer server", () => {
-    expect(parseServerFrame('{"type": "typing"}')).toBeNull();
+    expect(parseServerFrame('{"type": "weather"}')).toBeNull();
     expect(parseServerFrame('{"type": "constructor"}')).toBeNull();
   });
 
@@ -73,6 +74,8 @@ describe("client frames", () => {
     "conversation.new": clientFrames.newConversation(),
     "conversation.handoff": clientFrames.handoff(),
     "conversation.return": clientFrames.return(),
+    "conversation.email": clientFrames.email("ada@example.com"),
+    typing: clientFrames.typing(),
     ping: clientFrames.ping(),
   };
 

@@ -17,6 +17,8 @@ class Browser:
     """What one page shows. Applying a frame twice, or one that a snapshot already contains, changes nothing."""
 
     status: str = ""
+    queue: Frame | None = None
+    agent: Frame | None = None
     messages: dict[str, Frame] = field(default_factory=dict)
     live_turn: str = ""
     live_attempt: int = 0
@@ -29,7 +31,7 @@ class Browser:
         handler(deepcopy(frame))
 
     def on_ready(self, frame: Frame) -> None:
-        self.status = frame["status"]
+        self.on_conversation_updated(frame)
         for message in frame["messages"]:
             self.messages[message["id"]] = message
         turn = frame.get("turn")
@@ -56,6 +58,7 @@ class Browser:
 
     def on_conversation_updated(self, frame: Frame) -> None:
         self.status = frame["status"]
+        self.queue, self.agent = frame.get("queue"), frame.get("agent")
 
     def on_turn_started(self, frame: Frame) -> None:
         if frame["turn"] == self.live_turn and frame["attempt"] <= self.live_attempt:
@@ -100,6 +103,6 @@ class Browser:
     def _clear_live(self) -> None:
         self.live_turn, self.live_attempt, self.live_text, self.next_k = "", 0, "", 0
 
-    def shown(self) -> tuple[str, list[Frame]]:
-        """What the customer reads: the status, and the messages in order. Provisional text is not part of it."""
-        return self.status, sorted(self.messages.values(), key=lambda message: message["seq"])
+    def shown(self) -> tuple[Any, list[Frame]]:
+        """What the customer reads: how it stands, and the messages in order. Provisional text is not part of it."""
+        return (self.status, self.queue, self.agent), sorted(self.messages.values(), key=lambda message: message["seq"])

@@ -21,6 +21,7 @@ from chatbot.asgi import application
 from chatbot.conversations import consumers, delivery, protocol, services, streams
 from chatbot.conversations.channel_layer import GroupLoopLayer
 from chatbot.conversations.delivery import Reply
+from chatbot.conversations.desk import services as desk
 from chatbot.conversations.events import group_name
 from chatbot.conversations.handshake import SALT
 from chatbot.conversations.models import Conversation, Message, Turn, Visitor
@@ -302,7 +303,7 @@ async def test_a_page_opens_while_the_broker_is_down_and_is_subscribed_once_it_i
     ready = await page.hello(conversation=conversation)
     assert ready["status"] == "waiting"
     agent = await User.objects.acreate(username="kim")
-    post = sync_to_async(services.post_agent_message)
+    post = sync_to_async(desk.post_agent_message)
     await post(conversation_id=uuid.UUID(conversation), author=agent, text=agent_text)
     # The hand-off's own event may be published only after the page is back.
     while (await page.until("message.posted"))["message"]["text"] != agent_text:
@@ -441,7 +442,8 @@ async def test_opening_the_page_again_returns_to_the_latest_open_conversation(vi
         await page.ask()
     async with page_of(visitor) as page:
         assert (await page.hello())["conversation"] == first
-    await sync_to_async(services.close_conversation)(conversation_id=uuid.UUID(first))
+    agent = await User.objects.acreate(username="kim")
+    await sync_to_async(desk.close_conversation)(conversation_id=uuid.UUID(first), agent=agent)
     async with page_of(visitor) as page:
         assert (await page.hello())["conversation"] != first
         assert await Conversation.objects.filter(visitor_id=visitor).acount() == 2

@@ -15,6 +15,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from chatbot.conversations import delivery, services, sweeper
 from chatbot.conversations.delivery import Reply
+from chatbot.conversations.desk import services as desk
 from chatbot.conversations.models import Conversation, Message, Turn
 from chatbot.exceptions import Busy, Conflict, ConversationClosed, LeaseLost, NotFound
 
@@ -277,8 +278,9 @@ def test_asking_for_a_person_silences_the_bot(conversation: Conversation) -> Non
     running, waiting = queued(conversation, "c-1"), queued(conversation, "c-2")
     mine = claimed(running)
     services.request_handoff(visitor_id=visitor, conversation_id=conversation.id)
-    assert statuses(conversation) == ["running", "cancelled"]
-    assert delivery.finish_turn(turn=mine, reply=Reply(text="too late")) is None
+    assert statuses(conversation) == ["cancelled", "cancelled"]
+    with pytest.raises(LeaseLost):
+        delivery.finish_turn(turn=mine, reply=Reply(text="too late"))
     assert send(conversation, "c-3").turn is None
     assert not conversation.messages.filter(role="bot").exists()
     assert waiting.pk
@@ -298,13 +300,13 @@ def test_an_agent_takes_over_and_a_closed_conversation_takes_nothing(
     conversation: Conversation, django_user_model: Any
 ) -> None:
     agent = django_user_model.objects.create_user("agent")
-    services.post_agent_message(conversation_id=conversation.id, author=agent, text="Hello, I am Kim.")
+    desk.post_agent_message(conversation_id=conversation.id, author=agent, text="Hello, I am Kim.")
     assert send(conversation).turn is None
-    services.close_conversation(conversation_id=conversation.id)
+    desk.close_conversation(conversation_id=conversation.id, agent=agent)
     with pytest.raises(ConversationClosed):
         send(conversation, "c-2")
     with pytest.raises(ConversationClosed):
-        services.post_agent_message(conversation_id=conversation.id, author=agent, text="Too late.")
+        desk.post_agent_message(conversation_id=conversation.id, author=agent, text="Too late.")
 
 
 def test_ratings_are_given_changed_and_taken_back(conversation: Conversation) -> None:

@@ -35,6 +35,8 @@ def heard_by(browsers: list[Browser]) -> Iterator[None]:
     send = publisher.send
 
     def deliver(group: str, message: Any) -> None:
+        if message["type"] != "conversation.event":
+            return  # for the inbox, of which a customer's page hears nothing
         for browser in browsers:
             browser.apply(message["frame"])
 

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chatbot.conversations import services, wording
+from chatbot.conversations.desk import services as desk
 from chatbot.conversations.models import Conversation, Message, Review, Turn
 from chatbot.conversations.outcomes import Outcome, Period, outcomes_of
 from tests.conversations.records import Told, intent
@@ -162,9 +163,10 @@ def test_a_conversation_keeps_when_it_was_first_handed_over(conversation: Conver
     services.request_handoff(visitor_id=conversation.visitor_id, conversation_id=conversation.pk)
     first = handed_over_at()
     assert first is not None
-    services.return_to_bot(conversation_id=conversation.pk)
-    services.post_agent_message(conversation_id=conversation.pk, author=User.objects.create_user("kim"), text="Hello")
-    services.close_conversation(conversation_id=conversation.pk)
+    kim = User.objects.create_user("kim")
+    desk.return_to_bot(conversation_id=conversation.pk, agent=kim)
+    desk.post_agent_message(conversation_id=conversation.pk, author=kim, text="Hello")
+    desk.close_conversation(conversation_id=conversation.pk, agent=kim)
     assert handed_over_at() == first
 
 

@@ -56,9 +56,10 @@ def test_out_of_scope_asks_however_confident_the_ranking_is() -> None:
     assert action.out_of_scope
 
 
-def test_a_second_miss_in_a_row_offers_a_person() -> None:
+def test_a_second_miss_in_a_row_offers_a_person_and_a_third_calls_one() -> None:
     unsure = predicted(("cancel", 0.4), ("refund", 0.35))
     assert isinstance(decide(unsure, RULES, History(misses=1)), OfferPerson)
+    assert isinstance(decide(unsure, RULES, History(misses=2)), HandOff), "asking back for ever helps nobody"
     assert isinstance(decide(predicted(("cancel", 0.9)), RULES, History(misses=1)), Generate)
 
 
@@ -91,10 +92,12 @@ def test_every_prediction_has_an_action_that_the_catalogue_allows(
             assert RULES[intent].mode == "approved"
         case Generate(intent=intent):
             assert RULES[intent].mode == "generate"
+        case HandOff(intent=""):
+            assert misses > 1
         case HandOff(intent=intent):
             assert RULES[intent].mode == "handoff"
         case Clarify(intents=intents):
             assert misses == 0
             assert set(intents) <= set(RULES)
         case OfferPerson():
-            assert misses > 0
+            assert misses == 1

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
 from chatbot.conversations import delivery, presence, replies, services, wording
+from chatbot.conversations.desk import suggestions
 from chatbot.conversations.leases import ActiveTurn
-from chatbot.conversations.models import Conversation, Message, Turn
+from chatbot.conversations.models import Conversation, Message, Suggestion, Turn
 from chatbot.conversations.presence import engines_in_use, live_workers
 from chatbot.conversations.publisher import ReplyWriter
 from chatbot.conversations.worker import ReplyWorker, release_abandoned_turns
@@ -560,3 +562,42 @@ def test_a_worker_tells_with_its_heartbeat_that_its_server_is_gone(afar: Afar, m
     told = [worker["problem"] for worker in live_workers()]
     presence.withdraw(afar.worker.id)
     assert told == [problem]
+
+
+# --- Drafts for agents ----------------------------------------------------------------------------
+
+
+def drafted(customer: Customer, worker: ReplyWorker, text: str) -> Suggestion:
+    """What the worker suggests to an agent who has to answer the text."""
+    services.request_handoff(visitor_id=customer.conversation.visitor_id, conversation_id=customer.conversation.pk)
+    services.send_message(
+        visitor_id=customer.conversation.visitor_id,
+        conversation_id=customer.conversation.pk,
+        client_id="to-a-person",
+        text=text,
+    )
+    agent = User.objects.create_user("kim")
+    suggestion = suggestions.request_suggestion(conversation_id=customer.conversation.pk, agent=agent)
+    worker.suggest(suggestion.pk)
+    suggestion.refresh_from_db()
+    return suggestion
+
+
+def test_a_draft_is_written_stored_and_said_to_nobody(
+    customer: Customer, worker: ReplyWorker, published: list[dict[str, Any]]
+) -> None:
+    suggestion = drafted(customer, worker, "cancel it please")
+    assert (suggestion.status, bool(suggestion.text)) == ("done", True)
+    assert suggestion.record["sources"][0]["url"] == "/help/cancel/#how"
+    assert not customer.conversation.messages.filter(role="bot").exists()
+    assert not customer.conversation.turns.exists()
+    assert not [frame for frame in published if frame["type"].startswith(("reply", "turn", "conversation.delta"))]
+
+
+def test_an_approved_answer_is_suggested_word_for_word(customer: Customer, worker: ReplyWorker) -> None:
+    assert drafted(customer, worker, "what about the warranty").text == "**2 years.**"
+
+
+def test_where_nothing_fits_nothing_is_suggested(customer: Customer, worker: ReplyWorker) -> None:
+    suggestion = drafted(customer, worker, "xyzzy")
+    assert (suggestion.status, suggestion.error) == ("failed", suggestions.NOTHING)

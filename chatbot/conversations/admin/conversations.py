@@ -20,13 +20,14 @@ from django.utils.safestring import SafeString
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from chatbot.conversations import exports, reviews, services
+from chatbot.conversations import exports, reviews
 from chatbot.conversations.admin import cells, filters
 from chatbot.conversations.admin.bulk import TrainingUse
 from chatbot.conversations.admin.downloads import Download
 from chatbot.conversations.admin.forms import ReplyForm
 from chatbot.conversations.admin.records import DeletedBySuperusersAdmin
 from chatbot.conversations.admin.review_page import may_review
+from chatbot.conversations.desk import services
 from chatbot.conversations.explanations import request_explanation
 from chatbot.conversations.models import Conversation
 from chatbot.conversations.selectors import mentioning, with_overview
@@ -258,14 +259,16 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
         if not form.is_valid():
             return self._transcript_page(request, conversation, form=form)
 
-        def post() -> None:
+        try:
             services.post_agent_message(
                 conversation_id=conversation.pk,
                 author=request.user,  # type: ignore[arg-type]
                 text=form.cleaned_data["text"],
             )
-
-        return self._act(request, conversation, post, "Replied as a person.", anchor="#reply")
+        except Refused as refusal:
+            form.add_error("text", str(refusal))
+            return self._transcript_page(request, conversation, form=form)
+        return self._done(request, conversation, "Replied as a person.", anchor="#reply")
 
     @method_decorator([require_POST, csrf_protect])
     def return_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -274,7 +277,7 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
         return self._act(
             request,
             conversation,
-            lambda: services.return_to_bot(conversation_id=conversation.pk),
+            lambda: services.return_to_bot(conversation_id=conversation.pk, agent=request.user),  # type: ignore[arg-type]
             "Returned to the assistant.",
         )
 
@@ -304,7 +307,7 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
         return self._act(
             request,
             conversation,
-            lambda: services.close_conversation(conversation_id=conversation.pk),
+            lambda: services.close_conversation(conversation_id=conversation.pk, agent=request.user),  # type: ignore[arg-type]
             "Closed the conversation.",
         )
 
@@ -314,15 +317,19 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
         conversation: Conversation,
         act: Callable[[], object],
         done: str,
-        *,
-        anchor: str = "",
     ) -> HttpResponse:
         try:
             act()
         except Refused as refusal:
             messages.error(request, str(refusal))
-        else:
-            self.log_change(request, conversation, done)
-            messages.success(request, done)
+            return self._back(conversation)
+        return self._done(request, conversation, done)
+
+    def _done(self, request: HttpRequest, conversation: Conversation, done: str, *, anchor: str = "") -> HttpResponse:
+        self.log_change(request, conversation, done)
+        messages.success(request, done)
+        return self._back(conversation, anchor)
+
+    def _back(self, conversation: Conversation, anchor: str = "") -> HttpResponse:
         address = reverse("admin:conversations_conversation_change", args=[conversation.pk])
         return HttpResponseRedirect(address + anchor)

@@ -9,23 +9,23 @@ import {
   type ServerFrame,
 } from "../shared/protocol";
 
-export interface Listener {
+export interface Listener<F = ServerFrame> {
   opened(): void;
   closed(failures: number): void;
-  received(frame: ServerFrame): void;
+  received(frame: F): void;
   /** Something arrived that cannot be understood. */
   garbled(error: ProtocolError): void;
 }
 
-export interface Connection {
+export interface Connection<C = ClientFrame> {
   /** Sends now, or returns false: nothing is queued here. */
-  send(frame: ClientFrame): boolean;
+  send(frame: C): boolean;
   /** Drops what there is and connects at once. */
   reconnect(): void;
   close(): void;
 }
 
-export type Connect = (listener: Listener) => Connection;
+export type Connect<F = ServerFrame, C = ClientFrame> = (listener: Listener<F>) => Connection<C>;
 
 const PING_EVERY = 20_000;
 
@@ -42,8 +42,17 @@ export interface ConnectionOptions {
   WebSocket?: unknown;
 }
 
-/** Opens the connection and keeps it open until `close`. */
-export function connect({ url, renew, WebSocket }: ConnectionOptions, listener: Listener): Connection {
+/** Opens a connection of the chat and keeps it open until `close`. */
+export function connect(options: ConnectionOptions, listener: Listener): Connection {
+  return hold(options, parseServerFrame, listener);
+}
+
+/** Opens a connection that speaks any set of frames with a ping, and keeps it open until `close`. */
+export function hold<F, C extends { type: string }>(
+  { url, renew, WebSocket }: ConnectionOptions,
+  parse: (text: string) => F | null,
+  listener: Listener<F>,
+): Connection<C> {
   let failures = 0;
   let pingTimer: ReturnType<typeof setInterval> | undefined;
   let deadline: ReturnType<typeof setTimeout> | undefined;
@@ -95,7 +104,7 @@ export function connect({ url, renew, WebSocket }: ConnectionOptions, listener: 
     clearTimeout(deadline);
     deadline = undefined;
     try {
-      const frame = parseServerFrame(text);
+      const frame = parse(text);
       if (frame !== null) listener.received(frame);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -103,7 +112,7 @@ export function connect({ url, renew, WebSocket }: ConnectionOptions, listener: 
     }
   }
 
-  function send(frame: ClientFrame): boolean {
+  function send(frame: C | ReturnType<typeof clientFrames.ping>): boolean {
     if (socket.readyState !== socket.OPEN) return false;
     socket.send(JSON.stringify(frame));
     // Only a ping is always answered at once; a command may wait for the database.

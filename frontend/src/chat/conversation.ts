@@ -10,6 +10,7 @@ import type {
   EarlierMessages,
   Frame,
   Message,
+  QueuePlace,
   Rating,
   Resume,
   ServerFrame,
@@ -41,6 +42,10 @@ export interface TurnState {
 export interface ConversationState {
   readonly id: string | null;
   readonly status: ConversationStatus;
+  /** While it waits for a person. */
+  readonly queue?: QueuePlace | undefined;
+  /** Who of the team has it. */
+  readonly agent?: { readonly name: string } | undefined;
   /** In order of `seq`, each id once. */
   readonly messages: readonly Message[];
   readonly hasEarlier: boolean;
@@ -81,7 +86,9 @@ export function apply(state: ConversationState, frame: ServerFrame): Conversatio
     case "message.rated":
       return rate(state, frame.message, frame.rating);
     case "conversation.updated":
-      return frame.conversation === state.id ? { ...state, status: frame.status } : state;
+      return frame.conversation === state.id
+        ? { ...state, status: frame.status, queue: frame.queue, agent: frame.agent }
+        : state;
     case "turn.started":
       return updateTurn(state, frame.turn, (turn) =>
         isOver(turn) ? turn : { ...turn, status: "running", draft: atAttempt(turn.draft, frame.attempt) },
@@ -100,6 +107,7 @@ export function apply(state: ConversationState, frame: ServerFrame): Conversatio
       });
     case "resync":
       return { ...state, stale: true };
+    case "agent.typing":
     case "error":
     case "pong":
       return state;
@@ -220,6 +228,8 @@ function applySnapshot(previous: ConversationState, frame: Frame<"ready">): Conv
   return {
     id: state.id,
     status: frame.status,
+    queue: frame.queue,
+    agent: frame.agent,
     messages,
     hasEarlier: detached || (reachesBack ? frame.has_earlier : state.hasEarlier),
     turns,

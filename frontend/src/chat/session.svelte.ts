@@ -38,6 +38,10 @@ const HEAL_WITHIN = 250;
 
 const HELLO_RETRY = 2_000;
 
+/** Typing is told this often, and forgotten this long after it was last told. */
+const TYPING_EVERY = 3_000;
+const TYPING_LASTS = 6_000;
+
 export class ChatSession {
   thread = $state.raw(thread.emptyConversation);
   link = $state<Link>("connecting");
@@ -53,6 +57,8 @@ export class ChatSession {
   /** Turns that the visitor has asked to stop, or to answer again, without an answer to that so far. */
   cancelling = $state<string | null>(null);
   retrying = $state<string | null>(null);
+  /** Who of the team is writing just now. */
+  typing = $state<string | null>(null);
 
   readonly delivery: Delivery;
   readonly openTurn = $derived(thread.openTurn(this.thread));
@@ -63,6 +69,8 @@ export class ChatSession {
   #around: Surroundings;
   // eslint-disable-next-line svelte/prefer-svelte-reactivity -- nothing is drawn from it
   #ratings = new Map<string, { rating: Rating | null; reason?: string }>();
+  #typingTimer: ReturnType<typeof setTimeout> | undefined;
+  #typedAt = -Infinity;
   #healTimer: ReturnType<typeof setTimeout> | undefined;
   #helloTimer: ReturnType<typeof setTimeout> | undefined;
   #askedFor: string | null = null;
@@ -105,6 +113,7 @@ export class ChatSession {
 
   setDraft(text: string): void {
     this.draft = text;
+    if (text !== "") this.#sayTyping();
     drafts.writeDraft(this.#around.storage, this.thread.id ?? this.#wanted, text);
   }
 
@@ -145,6 +154,10 @@ export class ChatSession {
 
   returnToAssistant(): void {
     this.#command(clientFrames.return());
+  }
+
+  leaveEmail(email: string): void {
+    this.#command(clientFrames.email(email));
   }
 
   startConversation(): void {
@@ -208,6 +221,7 @@ export class ChatSession {
   close(): void {
     clearTimeout(this.#healTimer);
     clearTimeout(this.#helloTimer);
+    clearTimeout(this.#typingTimer);
     this.delivery.close();
     this.#connection.close();
   }
@@ -248,10 +262,19 @@ export class ChatSession {
         this.delivery.accepted(frame.client_id);
         void this.refreshConversations();
         break;
+      case "agent.typing":
+        this.#showTyping(frame.name);
+        break;
+      case "message.posted":
+        this.#showTyping(null);
+        break;
       case "message.rated":
         this.#ratings.delete(frame.message);
         break;
       case "conversation.updated":
+        if (frame.status !== "human") this.#showTyping(null);
+        void this.refreshConversations();
+        break;
       case "reply.finished":
         void this.refreshConversations();
         break;
@@ -367,6 +390,20 @@ export class ChatSession {
 
   // Effects.
 
+  /** Whoever waits for words likes to know that they are being written. */
+  #sayTyping(): void {
+    const { status } = this.thread;
+    const now = this.#around.now();
+    if ((status !== "waiting" && status !== "human") || now - this.#typedAt < TYPING_EVERY) return;
+    if (this.link === "connected" && this.#connection.send(clientFrames.typing())) this.#typedAt = now;
+  }
+
+  #showTyping(name: string | null): void {
+    clearTimeout(this.#typingTimer);
+    this.typing = name;
+    if (name !== null) this.#typingTimer = setTimeout(() => (this.typing = null), TYPING_LASTS);
+  }
+
   /** Sends, or says that nothing can be done without a connection. */
   #command(frame: ClientFrame): boolean {
     if (this.link === "connected" && this.#connection.send(frame)) return true;
@@ -378,6 +415,7 @@ export class ChatSession {
     this.#wanted = id;
     this.thread = { ...thread.emptyConversation, id };
     this.opening = true;
+    this.#showTyping(null);
     this.cancelling = null;
     this.retrying = null;
     this.notice = null;

@@ -92,9 +92,21 @@ export const strings = {
   disclaimer: "Answers come from an AI and can be wrong.",
 
   waitingTitle: "You’re in the queue for a person.",
+  waitingNext: "You’re next in the queue for a person.",
+  waitingPlace: (place: number) => `You’re number ${place} in the queue for a person.`,
   waitingHelp: "You can add details meanwhile.",
+  nobodyHere: "Nobody is here right now.",
+  backAt: (when: string) => `We’re back ${when}.`,
+  emailPrompt: "Leave your e-mail address and we answer you there:",
+  emailLabel: "E-mail address",
+  emailSend: "Leave it",
+  emailInvalid: "Please write an address such as name@example.com.",
+  emailLeft: (email: string) => `We’ll answer you at ${email}.`,
+  emailChange: "Change",
   backToAssistant: "Go back to the assistant",
   humanTitle: "You’re talking to a person.",
+  talkingTo: (name: string) => `You’re talking to ${name}.`,
+  isTyping: (name: string) => `${name} is typing…`,
   closedTitle: "This conversation is closed.",
   startNew: "Start a new conversation",
 
@@ -109,5 +121,5 @@ export const strings = {
       ? `${left.toLocaleString("en")} characters left`
       : `${(-left).toLocaleString("en")} characters too many`,
   replied: (text: string) => `The assistant replied: ${text}`,
-  agentSaid: (text: string) => `Support says: ${text}`,
+  agentSaid: (text: string, name = "Support") => `${name} says: ${text}`,
 };

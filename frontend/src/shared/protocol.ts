@@ -14,6 +14,7 @@ import {
   optional,
   string,
   type Infer,
+  type Shape,
 } from "./shape";
 
 export const PROTOCOL = 1;
@@ -24,13 +25,23 @@ export const MAX_TEXT = 4000;
 /** Longest reason that may accompany a rating. */
 export const MAX_REASON = 500;
 
-const status = literal("bot", "waiting", "human", "closed");
+export const status = literal("bot", "waiting", "human", "closed");
 const rating = literal("up", "down");
 const turnStatus = literal("queued", "running", "done", "failed", "cancelled");
 
 const source = object({ title: string, url: string, passage: string });
 
-const message = object({
+/** While a conversation waits: how far it is from its turn, and whether anybody is there to take it. */
+const queue = object({
+  place: integer,
+  open: boolean,
+  opens_at: optional(string),
+  email: optional(string),
+});
+/** Who of the team has the conversation, by first name. */
+const agent = object({ name: string });
+
+export const message = object({
   id: string,
   seq: integer,
   role: literal("customer", "bot", "agent", "system"),
@@ -53,6 +64,7 @@ const message = object({
     ),
   ),
   stopped: optional(boolean),
+  author: optional(string),
 });
 
 const openTurn = object({
@@ -75,6 +87,8 @@ const serverFrames = {
     seq: integer,
     has_earlier: boolean,
     turn: optional(nullable(openTurn)),
+    queue: optional(queue),
+    agent: optional(agent),
   }),
   "message.accepted": object({
     type: literal("message.accepted"),
@@ -84,7 +98,14 @@ const serverFrames = {
   }),
   "message.posted": object({ type: literal("message.posted"), message }),
   "message.rated": object({ type: literal("message.rated"), message: string, rating: nullable(rating) }),
-  "conversation.updated": object({ type: literal("conversation.updated"), conversation: string, status }),
+  "conversation.updated": object({
+    type: literal("conversation.updated"),
+    conversation: string,
+    status,
+    queue: optional(queue),
+    agent: optional(agent),
+  }),
+  "agent.typing": object({ type: literal("agent.typing"), name: string }),
   "turn.started": object({ type: literal("turn.started"), turn: string, attempt: integer }),
   "reply.delta": object({
     type: literal("reply.delta"),
@@ -111,6 +132,7 @@ const serverFrames = {
   pong: object({ type: literal("pong") }),
 } as const;
 
+export type QueuePlace = Infer<typeof queue>;
 export type ConversationStatus = Infer<typeof status>;
 export type Rating = Infer<typeof rating>;
 export type TurnStatus = Infer<typeof turnStatus>;
@@ -127,16 +149,17 @@ export class ProtocolError extends Error {
   override name = "ProtocolError";
 }
 
-function isKnownType(type: string): type is ServerFrame["type"] {
-  return Object.hasOwn(serverFrames, type);
-}
-
 /**
  * Parses one text frame. Returns `null` for a type that a newer server may have added, and drops unknown fields.
  *
  * @throws ProtocolError when the text is not JSON or a known frame has the wrong shape.
  */
 export function parseServerFrame(text: string): ServerFrame | null {
+  return parseFrame<ServerFrame>(serverFrames, text);
+}
+
+/** The same for any set of frames, each by what its `type` says. */
+export function parseFrame<F>(frames: Readonly<Record<string, Shape<unknown>>>, text: string): F | null {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -146,9 +169,10 @@ export function parseServerFrame(text: string): ServerFrame | null {
   if (typeof value !== "object" || value === null || !("type" in value) || typeof value.type !== "string") {
     throw new ProtocolError("The frame has no type.");
   }
-  if (!isKnownType(value.type)) return null;
+  const frame = Object.hasOwn(frames, value.type) ? frames[value.type] : undefined;
+  if (frame === undefined) return null;
   try {
-    return serverFrames[value.type](value, value.type) as ServerFrame;
+    return frame(value, value.type) as F;
   } catch (error) {
     throw new ProtocolError(error instanceof Error ? error.message : String(error), { cause: error });
   }
@@ -178,6 +202,8 @@ export const clientFrames = {
   newConversation: () => ({ type: "conversation.new" as const }),
   handoff: () => ({ type: "conversation.handoff" as const }),
   return: () => ({ type: "conversation.return" as const }),
+  email: (email: string) => ({ type: "conversation.email" as const, email }),
+  typing: () => ({ type: "typing" as const }),
   ping: () => ({ type: "ping" as const }),
 };
 

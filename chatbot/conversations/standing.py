@@ -1,0 +1,70 @@
+"""What a customer may know of the people behind the chat: the place in the queue, when they are there, who joined."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from chatbot.conversations import events, wording
+from chatbot.conversations.models import Conversation
+
+Status = Conversation.Status
+# Nobody counts further, and each change of the queue is told to all of these.
+TOLD_AT_ONCE = 200
+
+
+def opens_at(conversation: Conversation, now: datetime) -> tuple[bool, datetime | None]:
+    """Whether people are there, and if not, when they are again as far as that is known."""
+    return True, None
+
+
+def handed_over(conversation: Conversation) -> str:
+    """What the customer is told when a person was asked for."""
+    is_open, opening = opens_at(conversation, timezone.now())
+    if is_open:
+        return wording.HANDED_OVER
+    when = wording.back_at(opening) if opening else ""
+    return wording.HANDED_OVER_OUTSIDE_HOURS.format(when=when)
+
+
+def given_name(agent: AbstractBaseUser | None) -> str:
+    """How a member of staff is called towards customers: the first name and nothing else."""
+    words = str(getattr(agent, "first_name", "")).split()
+    return words[0] if words else wording.SOMEBODY
+
+
+def place_of(conversation: Conversation) -> int:
+    """How many are served before it is, and itself."""
+    since = conversation.waiting_since or conversation.updated_at
+    earlier = Q(waiting_since__lt=since) | Q(waiting_since=since, pk__lt=conversation.pk)
+    return Conversation.objects.filter(earlier, status=Status.WAITING).count() + 1
+
+
+def waiting_behind(moved: Conversation, since: datetime) -> QuerySet[Conversation]:
+    """The others that wait since then or later, the longest first."""
+    waiting = Conversation.objects.filter(status=Status.WAITING, waiting_since__gte=since).exclude(pk=moved.pk)
+    return waiting.select_related("assignee").order_by("waiting_since", "pk")[:TOLD_AT_ONCE]
+
+
+def standing_of(conversation: Conversation) -> dict[str, Any]:
+    """`queue` while it waits, `agent` while a person has it."""
+    if conversation.status == Status.HUMAN:
+        return {"agent": {"name": given_name(conversation.assignee)}}
+    if conversation.status != Status.WAITING:
+        return {}
+    is_open, opening = opens_at(conversation, timezone.now())
+    queue: dict[str, Any] = {"place": place_of(conversation), "open": is_open}
+    if opening is not None:
+        queue["opens_at"] = opening.isoformat()
+    if conversation.contact_email:
+        queue["email"] = conversation.contact_email
+    return {"queue": queue}
+
+
+def updated(conversation: Conversation) -> events.ConversationUpdated:
+    """The event that tells the conversation's pages how it stands."""
+    return events.ConversationUpdated(str(conversation.id), conversation.status, **standing_of(conversation))
