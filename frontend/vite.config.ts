@@ -14,6 +14,7 @@ export default defineConfig({
     rollupOptions: {
       input: {
         chat: "src/chat/main.ts",
+        inbox: "src/inbox/main.ts",
         figures: "src/dashboard/figures.ts",
         training: "src/dashboard/training.ts",
       },

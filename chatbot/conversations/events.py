@@ -105,14 +105,17 @@ Event = (
 )
 
 
-_OMITTED_WHERE_EMPTY = {TurnCancelled.type: ("message",), ConversationUpdated.type: ("queue", "agent")}
+_OMITTED_WHERE_NONE = {TurnCancelled.type: ("message",), ConversationUpdated.type: ("queue", "agent")}
 
 
 def frame(event: Event) -> dict[str, Any]:
     """The event as the server frame that tells of it."""
     fields = {name: getattr(event, name) for name in event.__slots__}
-    left_out = _OMITTED_WHERE_EMPTY.get(event.type, ())
-    return {"type": event.type, **{name: value for name, value in fields.items() if value or name not in left_out}}
+    left_out = _OMITTED_WHERE_NONE.get(event.type, ())
+    return {
+        "type": event.type,
+        **{name: value for name, value in fields.items() if value is not None or name not in left_out},
+    }
 
 
 def group_name(conversation_id: UUID | str) -> str:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from chatbot.conversations import events
 from chatbot.conversations.models import Conversation, Message, Turn
-from chatbot.conversations.standing import given_name, standing_of, updated
+from chatbot.conversations.standing import named, standing_of, updated
 from chatbot.conversations.streams import connect as connect_streams
 from chatbot.conversations.streams import read_deltas
 
@@ -75,7 +75,7 @@ def message_payload(message: Message, turn: Turn | None = None) -> dict[str, Any
             payload["turn"] = turn_payload(turn)
         return payload
     if message.role == Message.Role.AGENT:
-        payload["author"] = given_name(message.author)
+        payload |= named(message.author, "author")
     # What an agent sent rests on their word, even where the bot had suggested it.
     elif message.turn is not None:
         payload["turn"] = {"id": str(message.turn.id)}

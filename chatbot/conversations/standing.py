@@ -31,17 +31,17 @@ def handed_over(conversation: Conversation) -> str:
     return wording.HANDED_OVER_OUTSIDE_HOURS.format(when=when)
 
 
-def given_name(agent: AbstractBaseUser | None) -> str:
-    """How a member of staff is called towards customers: the first name and nothing else."""
+def named(agent: AbstractBaseUser | None, field: str) -> dict[str, str]:
+    """How customers are told of a member of staff, as this field: by the first name alone, or not at all."""
     words = str(getattr(agent, "first_name", "")).split()
-    return words[0] if words else wording.SOMEBODY
+    return {field: words[0]} if words else {}
 
 
 def place_of(conversation: Conversation) -> int:
     """How many are served before it is, and itself."""
     since = conversation.waiting_since or conversation.updated_at
     earlier = Q(waiting_since__lt=since) | Q(waiting_since=since, pk__lt=conversation.pk)
-    return Conversation.objects.filter(earlier, status=Status.WAITING).count() + 1
+    return Conversation.objects.filter(earlier, status=Status.WAITING, is_demo=False).count() + 1
 
 
 def waiting_behind(moved: Conversation, since: datetime) -> QuerySet[Conversation]:
@@ -53,7 +53,7 @@ def waiting_behind(moved: Conversation, since: datetime) -> QuerySet[Conversatio
 def standing_of(conversation: Conversation) -> dict[str, Any]:
     """`queue` while it waits, `agent` while a person has it."""
     if conversation.status == Status.HUMAN:
-        return {"agent": {"name": given_name(conversation.assignee)}}
+        return {"agent": named(conversation.assignee, "name")}
     if conversation.status != Status.WAITING:
         return {}
     is_open, opening = opens_at(conversation, timezone.now())

@@ -29,7 +29,7 @@ from chatbot.conversations.protocol import (
 )
 from chatbot.conversations.publisher import publisher
 from chatbot.conversations.selectors import last_seq
-from chatbot.conversations.standing import given_name
+from chatbot.conversations.standing import named
 from chatbot.dashboard.inbox_commands import COMMANDS
 from chatbot.exceptions import NotFound, Refused
 
@@ -287,7 +287,7 @@ class InboxConsumer(AsyncWebsocketConsumer):
             {
                 "type": "conversation.event",
                 "conversation": str(conversation_id),
-                "frame": {"type": "agent.typing", "name": given_name(agent)},
+                "frame": {"type": "agent.typing", **named(agent, "name")},
                 "except_channel": self.channel_name,
             },
         )

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from django.db import transaction
 
+from chatbot.conversations.models import CannedReply
 from chatbot.exceptions import FrontdeskError
 from chatbot.intents.models import Example, Intent
 from chatbot.knowledge.models import Article
@@ -37,6 +38,7 @@ def seed_demo(directory: Path = DEMO_DIR) -> Seeded:
     try:
         intents, examples = _seed_catalogue(directory)
         articles = _seed_articles(directory / "articles")
+        _seed_canned_replies(directory)
         return Seeded(intents, examples, articles, seed_transcripts(directory / "conversations.jsonl"))
     except (OSError, yaml.YAMLError, KeyError, ValueError) as error:
         raise FrontdeskError(f"The demo shop in {directory} is damaged: {error!r}") from error
@@ -75,6 +77,11 @@ def _seed_articles(directory: Path) -> int:
         # Not the service: its nudge per article would load an encoder for what is indexed together a moment later.
         article.save()
     return len(new)
+
+
+def _seed_canned_replies(directory: Path) -> None:
+    entries = _read_yaml(directory / "canned_replies.yaml")
+    CannedReply.objects.bulk_create((CannedReply(**entry) for entry in entries), ignore_conflicts=True)
 
 
 def _read_article(path: Path) -> tuple[dict[str, Any], str]:

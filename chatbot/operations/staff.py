@@ -19,6 +19,8 @@ READABLE_APPS = ("intents", "knowledge", "releases", "conversations", "training"
 ACTING = Q(codename__in=("add_review", "change_review", "change_conversation", "export_conversation"))
 # What an operator sees to is the machine; people who answer customers are the support team.
 ANSWERING = Q(content_type__app_label="conversations", codename="answer_conversation")
+# The replies that the team keeps ready are written by those who use them.
+ANSWERING |= Q(content_type__app_label="conversations", content_type__model="cannedreply")
 EVERYDAY = Q(content_type__app_label="conversations") & ACTING
 VIEWING = Q(content_type__app_label__in=READABLE_APPS, codename__startswith="view_")
 # Operators write the catalogue and the articles and run training; transcripts stay unchangeable for everybody.

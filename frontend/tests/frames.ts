@@ -5,7 +5,7 @@ import { join } from "node:path";
 const FRAMES = join(import.meta.dirname, "../../tests/frames");
 
 /** File name without extension → file text. */
-export function goldenFrames(side: "client" | "server"): [string, string][] {
+export function goldenFrames(side: "client" | "server" | "desk/client" | "desk/server"): [string, string][] {
   const folder = join(FRAMES, side);
   return readdirSync(folder)
     .filter((name) => name.endsWith(".json"))

@@ -57,11 +57,12 @@ def agent_payload(agent: AbstractBaseUser) -> dict[str, Any]:
 
 
 def desk_conversations() -> QuerySet[Conversation]:
-    """Everything that waits for a person or is with one: who has waited longest first."""
-    last = Message.objects.filter(conversation=OuterRef("pk")).exclude(role=Message.Role.SYSTEM).order_by("-seq")
+    """Everything that waits for a person or is with one: who has waited longest first. Nobody waits in the demo's."""
+    people = (Message.Role.CUSTOMER, Message.Role.AGENT)
+    last = Message.objects.filter(conversation=OuterRef("pk"), role__in=people).order_by("-seq")
     unread = Q(messages__role=Message.Role.CUSTOMER, messages__seq__gt=F("seen_seq"))
     return (
-        Conversation.objects.filter(status__in=(Status.WAITING, Status.HUMAN))
+        Conversation.objects.filter(status__in=(Status.WAITING, Status.HUMAN), is_demo=False)
         .select_related("visitor", "assignee")
         .annotate(
             unread=Count("messages", filter=unread),

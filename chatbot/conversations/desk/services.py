@@ -19,7 +19,7 @@ from chatbot.conversations.desk.selectors import called, may_answer, note_payloa
 from chatbot.conversations.lifecycle import By, Move, move
 from chatbot.conversations.models import Conversation, Message, Note
 from chatbot.conversations.selectors import message_payload
-from chatbot.conversations.standing import given_name
+from chatbot.conversations.standing import named
 from chatbot.conversations.threads import append_message, lock_conversation, say
 from chatbot.exceptions import Conflict, ConversationClosed, HandsChanged
 
@@ -133,7 +133,7 @@ def _changed(conversation: Conversation) -> str:
 def _hand_to(conversation: Conversation, to: AbstractBaseUser, *, actor: AbstractBaseUser, reason: str) -> None:
     move(conversation, Move.TAKE, by=By.STAFF, actor=actor, assignee=to, reason=reason)
     silence_bot(conversation)
-    say(conversation, wording.JOINED.format(name=given_name(to)))
+    say(conversation, wording.JOINED.format(**{"name": wording.SOMEBODY} | named(to, "name")))
 
 
 # --- Writing ------------------------------------------------------------------------------------

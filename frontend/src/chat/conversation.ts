@@ -45,7 +45,7 @@ export interface ConversationState {
   /** While it waits for a person. */
   readonly queue?: QueuePlace | undefined;
   /** Who of the team has it. */
-  readonly agent?: { readonly name: string } | undefined;
+  readonly agent?: { readonly name?: string } | undefined;
   /** In order of `seq`, each id once. */
   readonly messages: readonly Message[];
   readonly hasEarlier: boolean;

@@ -57,7 +57,7 @@ export class ChatSession {
   /** Turns that the visitor has asked to stop, or to answer again, without an answer to that so far. */
   cancelling = $state<string | null>(null);
   retrying = $state<string | null>(null);
-  /** Who of the team is writing just now. */
+  /** In words, while somebody of the team is writing. */
   typing = $state<string | null>(null);
 
   readonly delivery: Delivery;
@@ -263,7 +263,7 @@ export class ChatSession {
         void this.refreshConversations();
         break;
       case "agent.typing":
-        this.#showTyping(frame.name);
+        this.#showTyping(strings.isTyping(frame.name));
         break;
       case "message.posted":
         this.#showTyping(null);
@@ -398,10 +398,10 @@ export class ChatSession {
     if (this.link === "connected" && this.#connection.send(clientFrames.typing())) this.#typedAt = now;
   }
 
-  #showTyping(name: string | null): void {
+  #showTyping(words: string | null): void {
     clearTimeout(this.#typingTimer);
-    this.typing = name;
-    if (name !== null) this.#typingTimer = setTimeout(() => (this.typing = null), TYPING_LASTS);
+    this.typing = words;
+    if (words !== null) this.#typingTimer = setTimeout(() => (this.typing = null), TYPING_LASTS);
   }
 
   /** Sends, or says that nothing can be done without a connection. */

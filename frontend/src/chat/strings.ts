@@ -77,8 +77,12 @@ export const strings = {
   ratingCancel: "Not now",
 
   composerLabel: "Your message",
-  composerPlaceholder: "Ask a question…",
-  composerWaiting: "Add details…",
+  composerPlaceholder: {
+    bot: "Ask a question…",
+    waiting: "Add details…",
+    human: "Write a message…",
+    closed: "",
+  },
   send: "Send",
   stop: "Stop",
   stopping: "Stopping…",
@@ -106,7 +110,7 @@ export const strings = {
   backToAssistant: "Go back to the assistant",
   humanTitle: "You’re talking to a person.",
   talkingTo: (name: string) => `You’re talking to ${name}.`,
-  isTyping: (name: string) => `${name} is typing…`,
+  isTyping: (name = "Somebody of our team") => `${name} is typing…`,
   closedTitle: "This conversation is closed.",
   startNew: "Start a new conversation",
 

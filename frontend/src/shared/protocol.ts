@@ -38,8 +38,8 @@ const queue = object({
   opens_at: optional(string),
   email: optional(string),
 });
-/** Who of the team has the conversation, by first name. */
-const agent = object({ name: string });
+/** Who of the team has the conversation, by first name where the account has one. */
+const agent = object({ name: optional(string) });
 
 export const message = object({
   id: string,
@@ -105,7 +105,7 @@ const serverFrames = {
     queue: optional(queue),
     agent: optional(agent),
   }),
-  "agent.typing": object({ type: literal("agent.typing"), name: string }),
+  "agent.typing": object({ type: literal("agent.typing"), name: optional(string) }),
   "turn.started": object({ type: literal("turn.started"), turn: string, attempt: integer }),
   "reply.delta": object({
     type: literal("reply.delta"),
