@@ -24,6 +24,8 @@ _REASONS = {
     "step": "describes a step with “{text}”, which the sources don't",
     "absolute": "promises “{text}”, which the sources don't",
     "answer": "says “{text}” to something that the sources don't confirm",
+    "condition": "leaves out the condition “{text}”",
+    "echo": "only repeats the question",
     "contradiction": "says the opposite of the sources",
     "content": "is mostly about things that the sources don't mention",
 }

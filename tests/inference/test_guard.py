@@ -101,7 +101,22 @@ def test_a_stopped_reply_gets_nothing_added() -> None:
     [("", ""), ("I don't know.", "I don't know."), ("👍", "👍"), ("\n\n", "\n\n"), ("Hello! 👋", "Hello! 👋")],
 )
 def test_replies_without_claims_pass(reply: str, shown: str) -> None:
-    assert guarded(reply)[0] == shown
+    assert guarded(reply, asks="")[0] == shown
+
+
+def test_courtesy_alone_is_no_answer() -> None:
+    shown, _ = guarded("I'm sorry for your trouble.")
+    assert (
+        shown == "I'm sorry for your trouble. To cancel your order, open Account → Orders → Cancel order and confirm."
+    )
+
+
+def test_a_question_is_not_answered_by_itself() -> None:
+    shown, _ = guarded("How do I cancel my order. You can cancel until it ships.", asks="how do I cancel my order?")
+    assert (
+        shown
+        == "To cancel your order, open Account → Orders → Cancel order and confirm. You can cancel until it ships."
+    )
 
 
 CLAUSES = [

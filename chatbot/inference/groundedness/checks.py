@@ -9,14 +9,21 @@ from dataclasses import dataclass
 from chatbot.inference.groundedness.claim_words import ACTION_WORDS, SCREEN_WORDS, STOPS
 from chatbot.inference.groundedness.claims import content_stems, stem, words
 from chatbot.inference.groundedness.facts import Fact, Kind, extract_facts, plain
-from chatbot.inference.groundedness.sources import QUANTITIES, Sources, about, around
+from chatbot.inference.groundedness.sources import (
+    QUANTITIES,
+    Sources,
+    SourceSentence,
+    about,
+    around,
+    clause_of,
+)
 
 # "The article doesn't say", and the offer of a person: claims nothing about the shop.
 DECLINES = re.compile(
     r"\b(?:(?:do not|don't|does not|doesn't|did not|didn't|cannot|can't|could not|couldn't|not) (?:\w+ ){0,2}?"
-    r"(?:know|say|sure|find|mention(?:ed)?|stat(?:e|ed)|specif(?:y|ied)|cover(?:ed)?|list(?:ed)?|tell|answer|described?|"
+    r"(?:know|say|sure|find|see|advise|give|name|mention(?:ed)?|stat(?:e|ed)|specif(?:y|ied)|cover(?:ed)?|list(?:ed)?|tell|answer|described?|"
     r"have (?:any )?(?:information|details))"
-    r"|no (?:information|mention|details)|rather not guess|unsure"
+    r"|no (?:information|mention|details)|rather not guess|i(?:'m| am) unsure"
     r"|(?:talk|speak|pass you|hand you|connect you)(?: on| over)? (?:to|with) (?:a|one of|our|somebody|someone)"
     r"|would you like (?:a|to talk|to speak|me to)|shall i"
     r"|weiß ich (?:leider )?nicht|steht nicht|nicht (?:erwähnt|angegeben)"
@@ -30,7 +37,7 @@ _REPEATS = re.compile(
     re.I,
 )
 NEGATED = re.compile(
-    r"\b(?:not|no|never|cannot|nor|without|only|nicht|kein\w*|pas|nunca)\b|n't\b|[不没未无]|\b(?:لا|لم|لن|ليس)\b",
+    r"\b(?:not|no|never|cannot|nor|without|nicht|kein\w*|pas|nunca)\b|n't\b|[不没未无]|\b(?:لا|لم|لن|ليس)\b",
     re.I,
 )
 _CAPITALISED = re.compile(r"(?<=[^\W\d_]|[,;:’'”\")→>-])\s+([“\"‘(]?)([^\W\d_]*[A-Z][\w&'’-]*)")
@@ -44,7 +51,10 @@ _AT_MOST = re.compile(
     r"|no later than|höchstens|maximal)\s*[€$£]?\s*$",
     re.I,
 )
+_THRESHOLDS = (Kind.MONEY, Kind.NUMBER)
 _NAVIGATES = frozenset(map(stem, ("choose", "open", "visit", "navigate")))
+_OTHERWISE = re.compile(r"\b(?:below|under|above|over|beyond|after|before) (?:that|this|it)\b|\botherwise\b", re.I)
+_PATH_STEP = re.compile(r"(?P<from>[\w'&-]+)[*_”\"]* (?:→|>|»|›) [*_“\"]*(?=(?P<to>[\w'&-]+))")
 _ARROW = re.compile(r"→|\s>\s|»")
 
 
@@ -56,21 +66,30 @@ class Reason:
     text: str
 
 
-def unsupported(text: str, facts: Sequence[Fact], sources: Sources) -> Iterator[Reason]:
-    """What a sentence, of which `facts` are the facts, states without the sources' support."""
+def unsupported(text: str, claim: str, facts: Sequence[Fact], sources: Sources) -> Iterator[Reason]:
+    """What a sentence states without the sources' support.
+
+    `claim` is the part of the sentence that says how things are, `facts` are the facts of the whole.
+    """
     yield from _facts(text, facts, sources)
     yield from _names(text, sources)
-    yield from _steps(text, sources)
-    yield from _absolutes(text, sources)
+    yield from _paths(text, sources)
+    yield from _thresholds(text, facts, sources)
+    yield from _steps(claim, sources)
+    yield from _absolutes(claim, sources)
 
 
 def _facts(text: str, facts: Sequence[Fact], sources: Sources) -> Iterator[Reason]:
     repeats = bool(_REPEATS.search(text)) or bool(DECLINES.search(text))
-    negated = bool(NEGATED.search(text))
     for fact in facts:
-        if is_found(fact, sources.facts, sources.folded) and _belongs(fact, facts, text, sources):
+        if (
+            is_found(fact, sources.facts, sources.folded)
+            and _is_about_it(fact, text, sources)
+            and _belongs(fact, facts, text, sources)
+        ):
             continue
-        asked = is_found(fact, sources.asked.facts)
+        asked = is_found(fact, sources.asked.facts) or fact.text.casefold() in sources.question.casefold()
+        negated = bool(NEGATED.search(clause_of(fact, text)))
         if asked and (repeats or negated or fact.kind not in QUANTITIES) and not is_found(fact, sources.facts):
             continue
         yield Reason(fact.kind.value, fact.text)
@@ -120,6 +139,18 @@ def _same_unit(fact: Fact, other: Fact) -> bool:
     return other.unit.startswith("?")
 
 
+def _is_about_it(fact: Fact, text: str, sources: Sources) -> bool:
+    """Whether a source sentence with the figure has half of what the sentence, or its clause, says of it."""
+    if fact.kind not in QUANTITIES or sources.capitalises_nouns:
+        return True
+    having = [one for one in (*sources.sentences, *sources.extra) if is_found(fact, one.facts)]
+    for part in (clause_of(fact, text), text):
+        said = about(part, extract_facts(part))
+        if any(2 * len(said & (one.stems | one.about)) >= len(said) for one in having):
+            return True
+    return False
+
+
 def _belongs(fact: Fact, facts: Sequence[Fact], text: str, sources: Sources) -> bool:
     """Whether the figure stands beside the same words in the source: "express costs €5" is wrong where standard does.
 
@@ -128,7 +159,12 @@ def _belongs(fact: Fact, facts: Sequence[Fact], text: str, sources: Sources) -> 
     """
     if fact.kind not in QUANTITIES or fact.kind is Kind.DAY:
         return True
-    clause, whole = around(fact, text), about(text, facts)
+    alike = [other for other in facts if (other.kind, other.unit) == (fact.kind, fact.unit)]
+    if any(other.value != fact.value and _belongs(other, [other], text, sources) for other in alike):
+        return True  # of two in a range, or side by side, one tells where the other belongs
+    clause, whole, bound = around(fact, text), about(text, facts), _bound(fact, text)
+    if not clause:
+        return True
     fits: dict[bool, int] = {True: 0, False: 0}
     bounds = set()
     for one in (*sources.sentences, *sources.extra):
@@ -136,12 +172,31 @@ def _belongs(fact: Fact, facts: Sequence[Fact], text: str, sources: Sources) -> 
             if other.kind is not fact.kind or (other.unit != fact.unit and fact.kind is not Kind.MONEY):
                 continue
             same = other.value == fact.value
+            its_bound = _bound(other, one.text)
+            if same:
+                bounds.add(0 if _says_the_rest(facts, one) else its_bound)
+            elif not bound and (its_bound or (other.value == "free" and _threshold(one))):
+                continue  # a threshold, and what is free beyond it, is no price that could have been swapped
             fit = 2 * _weight(clause & labels) + _weight(whole & one.about)
             fits[same] = max(fits[same], fit)
-            if same:
-                bounds.add(_bound(other, one.text))
-    bound = _bound(fact, text)
     return not (bound and bounds == {-bound}) and fits[True] >= fits[False]
+
+
+def _threshold(source: SourceSentence) -> str:
+    """The figure from which, or up to which, the source sentence holds; empty where there is none."""
+    figures = (fact for fact, _ in source.figures if fact.kind in _THRESHOLDS and _bound(fact, source.text))
+    return next((fact.text for fact in figures), "")
+
+
+def _says_the_rest(facts: Sequence[Fact], source: SourceSentence) -> bool:
+    """Whether a fact is what holds "below that" or "otherwise", where the bound of the source is turned around."""
+    rest = _OTHERWISE.search(source.text)
+    return rest is not None and any(
+        (fact.kind, fact.value) == (other.kind, other.value)
+        for fact in facts
+        for other in source.facts
+        if other.start > rest.start()
+    )
 
 
 def _weight(labels: frozenset[str]) -> int:
@@ -152,6 +207,19 @@ def _weight(labels: frozenset[str]) -> int:
 def _bound(fact: Fact, text: str) -> int:
     before = plain(text)[: fact.start]
     return 1 if _AT_LEAST.search(before) else -1 if _AT_MOST.search(before) else 0
+
+
+def _thresholds(text: str, facts: Sequence[Fact], sources: Sources) -> Iterator[Reason]:
+    """What is free above or below a figure only, said without the figure."""
+    free = next((fact for fact in facts if fact.value == "free"), None)
+    if free is None or any(_bound(fact, text) for fact in facts):
+        return
+    if any(fact.kind in _THRESHOLDS for fact in sources.asked.facts):
+        return  # the customer has said on which side of it they are
+    said = about(text, facts)
+    having = [one for one in sources.sentences if is_found(free, one.facts) and 2 * len(said & one.stems) >= len(said)]
+    if having and all(map(_threshold, having)):
+        yield Reason("condition", _threshold(having[0]))
 
 
 def _names(text: str, sources: Sources) -> Iterator[Reason]:
@@ -187,6 +255,14 @@ def _absolutes(text: str, sources: Sources) -> Iterator[Reason]:
         word = match[0].casefold()
         if not any(re.search(rf"\b{same}\b", sources.folded) for same in _AS_ABSOLUTE.get(word, (word,))):
             yield Reason("absolute", match[0])
+
+
+def _paths(text: str, sources: Sources) -> Iterator[Reason]:
+    """Paths through menus, step by step: "Settings → Data" is wrong where the source has "Settings → Roaming"."""
+    for match in _PATH_STEP.finditer(plain(text)):
+        step = rf"{re.escape(match['from'])}\W*(?:→|>|»|›)\W*{re.escape(match['to'])}\b"
+        if not re.search(step, sources.folded, re.I):
+            yield Reason("step", f"{match['from']} → {match['to']}")
 
 
 def _steps(text: str, sources: Sources) -> Iterator[Reason]:

@@ -16,7 +16,7 @@ _ENGLISH = _listed(
     can could may
     might will would shall should must ought need needs needed want wants wish like likes get gets got getting make
     makes made making
-    take takes taken taking put let lets keep of in on at to for from with as into onto about over under between through
+    take takes taken taking put let lets of in on at to for from with as into onto about over under between through
     during against by via per than and or but nor so yet if then else when where while because although though
     whereas whether
     which who whom whose what how why there here too very just also only even still already again ever always usually
@@ -30,8 +30,9 @@ _ENGLISH = _listed(
     look us
     out up down off back across along around near within without unless except etc eg ie e.g i.e e g s t re ve ll d m
     use uses used using go goes going gone come comes coming give gives given giving happen happens mean means
-    receive received receives receiving new special extra different certain several upon yours information details
-    regarding concerning following unfortunately apologise apologize apologies inconvenience hear understand understood
+    receive received receives receiving new certain several upon yours information details
+    regarding concerning mention mentions mentioned article following
+    unfortunately apologise apologize apologies inconvenience hear understand understood
     am pm o'clock working business weekday weekdays
     """
 )
@@ -145,6 +146,6 @@ SCREEN_WORDS = _listed(
 )
 # What one can be told to do. Words of `SAME` stand for their kind.
 ACTION_WORDS = _listed(
-    "call email contact download upload scan print install instal restart reset enter fill type submit visit "
+    "call email contact download upload scan print restart reset enter fill type submit visit "
     "navigat signin register bring show writ text attach confirm open reply unplug update replac collect"
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from chatbot.inference.groundedness.claim_words import AFTER, NEGATORS, OPPOSITES, SAME, STOPS, UNTIL
@@ -25,10 +25,10 @@ _PARTICLE = re.compile(
 )
 # Where words are not apart, what denies and what carries no meaning takes them apart.
 _CJK_SPLIT = re.compile(r"([不没无未])|[的了是在和也可能以会将后内请您我们吗就都到]")
+_CONDITION = re.compile(r"if|unless|when|wenn|falls|si", re.I)
 _CLAUSE_END = re.compile(
-    r"[,;:·|\n—–()→]|[。，；、！？]|[.!?](?=\s|$)|\b(?:and|but|so|then|because|although|though|whereas|that|which|who|if"
-    r"|unless|"
-    r"when|und|aber|wenn|falls|et|mais|si|y|pero)\b",
+    r"([,;:·|\n—–()→]|[。，；、！？]|[.!?](?=\s|$)|\b(?:and|but|so|then|because|although|though|whereas|that|which|who|if|unless|"
+    r"when|und|aber|wenn|falls|et|mais|si|y|pero)\b)",
     re.I,
 )
 # Negations that deny nothing.
@@ -39,11 +39,14 @@ _NOT_DENIED = re.compile(
     re.I,
 )
 _BEING = frozenset(("is", "are", "be", "was", "were", "been", "it's", "we're", "stays", "remains", "remain", "stay"))
+# "Until two hours before departure for €40": what follows a bound is soon something else.
+_LONGEST_BOUND = 3
 _PREDICATES = frozenset(("closed", "closes", "close"))
-_SUFFIXES = (
-    "ations", "ation", "able", "ible", "ments", "ment", "ings", "ing", "ingly", "edly", "ies", "ied", "ers", "est",
-    "ed", "es", "er", "ly", "s",
-)  # fmt: skip
+# Each with the fewest letters that must be left: "order" and "best" end in none.
+_SUFFIXES = {
+    "ations": 3, "ation": 3, "able": 3, "ible": 3, "ments": 3, "ment": 3, "ings": 3, "ing": 3, "ingly": 3, "edly": 3,
+    "ies": 3, "ied": 3, "ers": 4, "est": 4, "ed": 3, "es": 3, "er": 4, "ly": 3, "s": 3,
+}  # fmt: skip
 _ARABIC_PREFIX = re.compile(r"^(?:وال|بال|كال|فال|لل|ال|و)(?=\w{3})")
 _ARABIC_SUFFIX = re.compile(r"(?<=\w{3})(?:ات|ون|ين|ها|ة|ه|ي)$")
 
@@ -63,7 +66,8 @@ class Clause:
     @property
     def predicate(self) -> frozenset[str]:
         """What is claimed or denied, without its bounds; all of it where there is nothing else."""
-        return self.stems.difference(*(bounded for _, bounded in self.edges)) or self.stems
+        stems = frozenset(one for one in self.stems if not one[0].isdigit())
+        return stems.difference(*(bounded for _, bounded in self.edges)) or stems
 
 
 @lru_cache(maxsize=4096)
@@ -73,21 +77,22 @@ def stem(word: str) -> str:
     if word in SAME:
         return SAME[word]
     word = _ARABIC_SUFFIX.sub("", _ARABIC_PREFIX.sub("", word))
-    root = _without_suffix(word, shortest=3)
+    root = _without_suffixes(word)
     if root in SAME:
         return SAME[root]
-    if len(root) > 3 and root[-1] == root[-2] and root[-1] not in "aeiou":
-        root = root[:-1]
-    if len(root) > 3:
-        root = root.rstrip("eyi") or root
-    root = SAME.get(root, _without_suffix(root, shortest=5))
+    root = (root.rstrip("eyi") or root) if len(root) > 3 else root
     return SAME.get(root, root)
 
 
-def _without_suffix(word: str, *, shortest: int) -> str:
-    for suffix in _SUFFIXES:
+def _without_suffixes(word: str) -> str:
+    """The word without its endings, one after the other: "transferred", "transfer", "transf"."""
+    for suffix, shortest in _SUFFIXES.items():
         if word.endswith(suffix) and len(word) - len(suffix) >= shortest:
-            return word[: -len(suffix)]
+            root = word[: -len(suffix)]
+            if root in SAME:
+                return root
+            doubled = len(root) > 3 and root[-1] == root[-2] and root[-1] not in "aeiou"
+            return _without_suffixes(root[:-1] if doubled else root)
     return word
 
 
@@ -124,9 +129,16 @@ def _content(word: str) -> str:
 
 
 def clauses(text: str) -> list[Clause]:
-    """The clauses of a text that say anything."""
-    found = (_clause(piece) for piece in _CLAUSE_END.split(_NOT_DENIED.sub(" ", plain(text))))
-    return [clause for clause in found if clause.stems]
+    """The clauses of a text that say anything. Conditions deny nothing: "if you don't cancel" says that one can."""
+    pieces = _CLAUSE_END.split(_NOT_DENIED.sub(" ", plain(text)))
+    found = []
+    for place in range(0, len(pieces), 2):
+        clause = _clause(pieces[place])
+        if place and _CONDITION.fullmatch(pieces[place - 1]):
+            clause = replace(clause, sign=1)
+        if clause.stems:
+            found.append(clause)
+    return found
 
 
 def _clause(text: str) -> Clause:
@@ -145,9 +157,9 @@ def _clause(text: str) -> Clause:
             if folded not in _PREDICATES or before in _BEING:
                 sign *= _OPPOSITE_STEMS.get(stem(folded), ("", 1))[1]
             stems.append(root)
-            if edges:
+            if edges and len(edges[-1][1]) < _LONGEST_BOUND:
                 edges[-1][1].append(root)
-    if len(edges) == 1 and edges[0][1] == stems:
+    if len(edges) == 1 and edges[0][1] == stems[:_LONGEST_BOUND]:
         # "After 30 minutes it cannot be cancelled": not all of what follows is the bound.
         edges = [(edges[0][0], stems[:2])] if len(stems) > 2 else []
     return Clause(
@@ -168,9 +180,12 @@ def contradicts(claim: Clause, source: Sequence[Clause]) -> bool:
     """
     signs: dict[str, set[int]] = {}
     predicates: set[str] = set()
+    # "Until departure, and for 28 days after": what the second bound refers to is not in its clause.
+    refers_back = any(not moment for other in source for _, moment in other.edges)
     for other in source:
         for one in other.predicate & claim.predicate:
-            signs.setdefault(one, set()).add(other.sign * _turned(claim, other))
+            turned = 1 if refers_back else _turned(claim, other)
+            signs.setdefault(one, set()).add(other.sign * turned)
             if len(other.predicate) == 1:
                 predicates.add(one)
     if not signs:

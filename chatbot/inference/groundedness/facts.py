@@ -73,7 +73,7 @@ _MONEY = re.compile(
 )
 _FREE = re.compile(
     r"(?<!feel )(?<!be )(?<!toll-)(?<![a-z]-)(?<!hands )\bfree\b(?!-?(?:time|up|seat|to (?:contact|ask|reach|call)"
-    r"|hand|from)\b)"
+    r"|hand|from [a-z]+)\b)"
     r"|\b(?:costs?|pay) nothing\b|\bwithout (?:extra |additional )?(?:charge|cost|fee)s?\b|\bat no (?:extra "
     r"|additional )?(?:cost|charge)\b|\bno (?:extra |additional )?(?:charge|fee|cost)s?\b"
     r"|\b(?:kostenlos|kostenfrei|gratis|gratuit)\w*|免费|مجان\w*",
@@ -132,21 +132,13 @@ _NOUN = re.compile(r"[ -]([a-zäöüßéèáíóúñ]{3,})", re.I)
 
 def plain(text: str) -> str:
     """The text in one spelling of digits, blanks, quotes and dashes; as long as before, so that places stay."""
-    return "".join(_plain_character(character) for character in text)
+    if text.isascii():
+        return text
+    return _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0])), text.translate(_SPELLINGS))
 
 
-def _plain_character(character: str) -> str:
-    if character.isascii():
-        return character
-    if (digit := unicodedata.digit(character, None)) is not None and unicodedata.category(character) == "Nd":
-        return str(digit)
-    if character in "’‘ʼ":
-        return "'"
-    if character in "\u00a0\u2009\u202f\u2007":
-        return " "
-    if character in "‐‑−":
-        return "-"
-    return character
+_SPELLINGS = str.maketrans("’‘ʼ\u00a0\u2009\u202f\u2007\u2010\u2011\u2212", "'''    ---")
+_FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 
 
 def extract_facts(text: str) -> list[Fact]:

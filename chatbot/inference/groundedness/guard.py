@@ -83,8 +83,10 @@ class GroundednessGuard:
     @property
     def says_nothing(self) -> bool:
         """Whether so much was left out that no content remains."""
-        left_out = any(checked.fate is Fate.LEFT_OUT for checked in self.checked)
-        return left_out and all(claims_nothing(checked.shown) for checked in self.checked if checked.shown)
+        return any(checked.fate is Fate.LEFT_OUT for checked in self.checked) and self._is_courtesy_alone()
+
+    def _is_courtesy_alone(self) -> bool:
+        return all(claims_nothing(checked.shown) for checked in self.checked if checked.shown)
 
     def feed(self, text: str) -> str:
         """More text; returns what may be shown now."""
@@ -109,10 +111,13 @@ class GroundednessGuard:
                 self._flag(sentence)
             elif was_stopped and not judge(sentence, self._sources).supported:
                 self._released = 0
+            elif self.checked and not self._released and _is_fragment(sentence):
+                pass  # "Old paint,": what a loop or the longest reply has cut off says nothing
             else:
                 shown += self._settle(sentence)
-        if self.mode is Mode.REPLACE and self.says_nothing and not was_stopped:
-            shown += self._answer_from_source()
+        if self.mode is Mode.REPLACE and not was_stopped and self._is_courtesy_alone():
+            answer = self._answer_from_source()
+            shown += f" {answer}" if answer and any(checked.shown for checked in self.checked[:-1]) else answer
         return shown
 
     def record(self) -> dict[str, Any]:
@@ -225,6 +230,10 @@ class GroundednessGuard:
             if alike > longest and index not in self._said:
                 longest, followed = alike, source
         return (words[longest - 1].end(), followed) if longest >= _FEWEST_COPIED else (0, None)
+
+
+def _is_fragment(sentence: str) -> bool:
+    return sentence.rstrip().endswith((",", ";", ":"))
 
 
 def _tokens(text: str, start: int = 0) -> Iterator[re.Match[str]]:

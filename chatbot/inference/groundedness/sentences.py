@@ -110,4 +110,4 @@ def _ends_here(text: str, match: re.Match[str]) -> bool | None:
     if word in _AT_THE_END_TOO or len(word) == 1 or mark.startswith(("..", "…")):
         return not next_word[:1].islower() and not (len(word) == 1 and word.isalpha())
     # An abbreviation that nobody listed goes on in small letters.
-    return not (next_word[:1].islower() and len(word) < 5)
+    return not (next_word[:1].islower() and len(word) < 4)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from chatbot.inference.groundedness.claims import Clause, clauses, content_stems, stem, words
+from chatbot.inference.groundedness.fact_words import DURATIONS
 from chatbot.inference.groundedness.facts import Fact, Kind, extract_facts, plain
 from chatbot.inference.groundedness.sentences import split_sentences
 from chatbot.inference.prompt import GroundingPassage
@@ -18,7 +20,12 @@ _MEANS_OF = {
     Kind.PHONE: tuple(map(stem, ("call", "contact"))),
     Kind.EMAIL: tuple(map(stem, ("email", "write", "contact"))),
     Kind.LINK: tuple(map(stem, ("site", "visit", "online"))),
+    Kind.MONEY: tuple(map(stem, ("cost", "pay"))),
 }
+_ANOTHER = re.compile(r"(?:instead of|rather than) \Z")
+_MARKER = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
+_PUNCTUATION = str.maketrans(dict.fromkeys('.,;:!?"“”„»«()', " "))
+_PREPOSITION = re.compile(r"\b(?:on|with|by|at|in|within|for|from|via|through|if|when|to)\b", re.I)
 _OPENING = frozenset(("open", "clos", "start", "end", "cost", "pay"))
 _CLAUSE_MARKS = (
     ", ",
@@ -88,6 +95,11 @@ class Sources:
         return " ".join(plain(self._text).casefold().split())
 
     @cached_property
+    def verbatim(self) -> frozenset[tuple[str, ...]]:
+        """Its sentences word by word."""
+        return frozenset(map(in_words, (one.text for one in self.sentences))) - {()}
+
+    @cached_property
     def words(self) -> frozenset[str]:
         return frozenset(word.casefold() for word in words(self._text))
 
@@ -106,8 +118,13 @@ def _read(text: str) -> SourceSentence:
     facts = tuple(extract_facts(text))
     # "Free of charge" says nothing about a charge.
     priced = without(text, (fact for fact in facts if fact.value == "free"))
-    means = (means for fact in facts for means in _MEANS_OF.get(fact.kind, ()))
+    means = (means for fact in facts if fact.value != "free" for means in _MEANS_OF.get(fact.kind, ()))
     return SourceSentence(text, frozenset((*content_stems(priced), *means)), tuple(clauses(text)), facts)
+
+
+def in_words(text: str) -> tuple[str, ...]:
+    """The words and figures of a text as they stand, without list marks and punctuation."""
+    return tuple(plain(_MARKER.sub("", text)).casefold().translate(_PUNCTUATION).split())
 
 
 def without(text: str, facts: Iterable[Fact]) -> str:
@@ -118,15 +135,42 @@ def without(text: str, facts: Iterable[Fact]) -> str:
 
 
 def around(fact: Fact, text: str) -> frozenset[str]:
-    """What the clause that the figure stands in is about."""
+    """What the clause that the figure stands in is about.
+
+    "Bags cost €28 online and €45 at the airport": a clause that begins with its figure is about the same as the clause
+    before, up to that one's figure. What a second preposition adds at the end holds for all figures before it.
+    """
     text = plain(text)
-    starts = [place + len(mark) for mark in _CLAUSE_MARKS if (place := text.rfind(mark, 0, fact.start)) >= 0]
+    start = _clause_start(text, fact.start)
     ends = [place for mark in _CLAUSE_MARKS if (place := text.find(mark, fact.end)) >= 0]
-    clause = text[max(starts, default=0) : min(ends, default=len(text))]
+    tail = text[fact.end : min(ends, default=len(text))]
+    prepositions = [match.start() for match in _PREPOSITION.finditer(tail)]
+    if len(prepositions) > 1:
+        tail = tail[: prepositions[1]]
+    head = text[start : fact.start]
+    while start > 0 and not _ANOTHER.search(text, 0, start) and not about(head, extract_facts(head)):
+        before = _clause_start(text, start - 1)
+        figures = [other.start for other in extract_facts(text[before:start]) if other.kind is fact.kind]
+        head, start = text[before : before + figures[0]] if figures else text[before:start], before
+    clause = f"{head} {tail}"
     return about(clause, extract_facts(clause))
 
 
-def about(text: str, facts: Iterable[Fact]) -> frozenset[str]:
-    days = (f"day:{fact.value}" for fact in facts if fact.kind is Kind.DAY)
-    # Hours are when a place opens and when it closes.
-    return frozenset(one for one in content_stems(text) if one not in _OPENING) | frozenset(days)
+def clause_of(fact: Fact, text: str) -> str:
+    """The clause that a fact stands in."""
+    text = plain(text)
+    ends = [place for mark in _CLAUSE_MARKS if (place := text.find(mark, fact.end)) >= 0]
+    return text[_clause_start(text, fact.start) : min(ends, default=len(text))]
+
+
+def _clause_start(text: str, place: int) -> int:
+    return max((found + len(mark) for mark in _CLAUSE_MARKS if (found := text.rfind(mark, 0, place)) >= 0), default=0)
+
+
+def about(text: str, facts: Sequence[Fact]) -> frozenset[str]:
+    """The content of a text, with its days, and with months and the like where something is per month."""
+    days = (f"day:{fact.value}" for fact in facts if fact.kind in (Kind.DAY, Kind.DATE))
+    rates = (f"per:{fact.unit}" for fact in facts if fact.value == "per" and fact.unit in DURATIONS)
+    stems = content_stems(without(text, (fact for fact in facts if fact.kind in QUANTITIES)))
+    # Hours are when a place opens and when it closes, prices what something costs.
+    return frozenset(one for one in stems if one not in _OPENING) | frozenset((*days, *rates))
