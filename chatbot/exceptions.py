@@ -22,6 +22,7 @@
     │   ├── Conflict         it no longer applies
     │   │   ├── StaleReview  somebody else has reviewed the turn meanwhile
     │   │   └── HandsChanged a colleague has the conversation, or it changed hands meanwhile
+    │   ├── InvalidAddress   what a customer left is no e-mail address
     │   ├── ConversationClosed
     │   ├── Busy             too much is owed already; worth another try after `retry_after` seconds
     │   └── RateLimited      too fast; worth another try after `retry_after` seconds
@@ -52,6 +53,7 @@ __all__ = [
     "GeneratorError",
     "HandsChanged",
     "ImportFailed",
+    "InvalidAddress",
     "InvalidArtifact",
     "LeaseLost",
     "ModelFilesError",
@@ -166,6 +168,12 @@ class HandsChanged(Conflict):
     """A colleague has the conversation, or it changed hands since the page was told; nothing was done."""
 
     code = "hands_changed"
+
+
+class InvalidAddress(Refused):
+    """What the customer left is no e-mail address."""
+
+    code = "invalid_address"
 
 
 class ConversationClosed(Refused):

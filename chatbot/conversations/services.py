@@ -21,7 +21,7 @@ from chatbot.conversations.selectors import message_payload, owed_turns, queued_
 from chatbot.conversations.standing import handed_over, updated
 from chatbot.conversations.threads import append_message, lock_conversation, say
 from chatbot.conversations.triage import triage_again
-from chatbot.exceptions import Busy, Conflict, ConversationClosed, NotFound
+from chatbot.exceptions import Busy, Conflict, ConversationClosed, InvalidAddress, NotFound
 
 TITLE_LENGTH = 80
 # Roughly how long one reply takes, for the estimate that `busy` gives.
@@ -239,7 +239,8 @@ def leave_email(*, visitor_id: UUID, conversation_id: UUID, email: str) -> None:
 
     Raises:
         NotFound: the conversation is not this visitor's.
-        Conflict: the address is not one, or nobody has been asked to answer.
+        InvalidAddress: it is no address.
+        Conflict: nobody has been asked to answer.
     """
     conversation = lock_conversation(conversation_id, visitor_id)
     if conversation.status != Conversation.Status.WAITING:
@@ -247,7 +248,7 @@ def leave_email(*, visitor_id: UUID, conversation_id: UUID, email: str) -> None:
     try:
         EmailField(blank=True).run_validators(email)
     except ValidationError:
-        raise Conflict("This is not an e-mail address such as name@example.com.") from None
+        raise InvalidAddress("This is not an e-mail address such as name@example.com.") from None
     conversation.contact_email = email
     conversation.save(update_fields=["contact_email"])
     events.publish(conversation.id, updated(conversation))

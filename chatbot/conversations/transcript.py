@@ -17,7 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from chatbot.conversations.confidence import Band, band_of
 from chatbot.conversations.explanations import ShownExplanation, show
 from chatbot.conversations.groundedness_report import GroundednessReport, read_groundedness
-from chatbot.conversations.models import Conversation, Message, PredictionExplanation, Review, Turn
+from chatbot.conversations.models import Conversation, Message, Note, PredictionExplanation, Review, Turn
 from chatbot.intents.models import Intent
 
 # One page of a transcript. A browser lays this many bubbles out at once without effort.
@@ -214,10 +214,11 @@ def _entries(page: list[Message]) -> list[Entry]:
 
 
 def version_of(conversation_id: UUID) -> str:
-    """A mark that changes whenever the transcript does: with messages, status, steps, explanations and reviews."""
+    """A mark that changes whenever the transcript does: with messages, hands, notes, steps, explanations, reviews."""
     newest = Turn.objects.filter(conversation=OuterRef("pk")).order_by("-number")
     explained = PredictionExplanation.objects.filter(turn__conversation=OuterRef("pk")).order_by("-changed_at")
     reviewed = Review.objects.filter(turn__conversation=OuterRef("pk")).order_by("-reviewed_at")
+    noted = Note.objects.filter(conversation=OuterRef("pk")).order_by("-created_at")
     marks = (
         Conversation.objects.filter(pk=conversation_id)
         .annotate(
@@ -225,8 +226,9 @@ def version_of(conversation_id: UUID) -> str:
             turn_status=Subquery(newest.values("status")[:1]),
             explained=Subquery(explained.values("changed_at")[:1]),
             reviewed=Subquery(reviewed.values("reviewed_at")[:1]),
+            noted=Subquery(noted.values("created_at")[:1]),
         )
-        .values_list("last_seq", "status", "turn", "turn_status", "explained", "reviewed")
+        .values_list("last_seq", "status", "assignment", "noted", "turn", "turn_status", "explained", "reviewed")
         .first()
     )
     return ".".join(str(mark) for mark in marks or ("gone",))

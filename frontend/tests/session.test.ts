@@ -437,3 +437,65 @@ describe("earlier messages", () => {
     expect(session.loadingEarlier).toBe(false);
   });
 });
+
+describe("with a person", () => {
+  function waiting() {
+    const session = opened();
+    shop.ready({ status: "waiting", queue: { place: 2, open: true }, seq: 0 });
+    return session;
+  }
+
+  it("shows the place, as it changes, and then who it is", () => {
+    const session = waiting();
+    expect(session.thread.queue?.place).toBe(2);
+    shop.say({
+      type: "conversation.updated",
+      conversation: C1,
+      status: "waiting",
+      queue: { place: 1, open: true },
+    });
+    expect(session.thread.queue?.place).toBe(1);
+    shop.say({ type: "conversation.updated", conversation: C1, status: "human", agent: { name: "Kim" } });
+    expect([session.thread.queue, session.thread.agent?.name]).toEqual([undefined, "Kim"]);
+  });
+
+  it("tells now and then that the visitor is typing, but never the bot", () => {
+    const session = opened();
+    session.setDraft("a");
+    expect(shop.sentOf("typing")).toHaveLength(0);
+    shop.say({ type: "conversation.updated", conversation: C1, status: "human" });
+    session.setDraft("ab");
+    session.setDraft("abc");
+    vi.advanceTimersByTime(3_100);
+    session.setDraft("abcd");
+    session.setDraft("");
+    expect(shop.sentOf("typing")).toHaveLength(2);
+  });
+
+  it("shows that somebody types until they have written, or stopped", () => {
+    const session = waiting();
+    shop.say({ type: "agent.typing", name: "Kim" });
+    expect(session.typing).toBe("Kim is typing…");
+    shop.say({ type: "message.posted", message: said(1, "agent", "Hello", { author: "Kim" }) });
+    expect(session.typing).toBeNull();
+    expect(session.announcement).toBe("Kim says: Hello");
+    shop.say({ type: "agent.typing" });
+    expect(session.typing).not.toBeNull();
+    vi.advanceTimersByTime(6_100);
+    expect(session.typing).toBeNull();
+  });
+
+  it("says why an address was not taken", () => {
+    const session = waiting();
+    session.leaveEmail("ada@example");
+    expect(shop.sentOf("conversation.email")).toMatchObject([{ email: "ada@example" }]);
+    shop.say({ type: "error", code: "invalid_address", detail: "This is not an e-mail address." });
+    expect(session.notice?.text).toBe("This is not an e-mail address.");
+  });
+
+  it("announces once that the conversation was closed", () => {
+    const session = waiting();
+    shop.say({ type: "conversation.updated", conversation: C1, status: "closed" });
+    expect(session.announcement).toContain("closed");
+  });
+});

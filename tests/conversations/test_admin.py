@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from chatbot.conversations import services
 from chatbot.conversations.confidence import Band, band_of, bounds_of
+from chatbot.conversations.desk.services import add_note, take_conversation
 from chatbot.conversations.legibility import legible
 from chatbot.conversations.models import Conversation, Message, Review, Turn
 from chatbot.conversations.transcript import PAGE_SIZE, read_transcript
@@ -351,6 +352,29 @@ def test_a_person_replies_and_has_the_conversation(reviewer: Client) -> None:
     assert told.conversation.status == "human"
     assert told.conversation.turns.get().status == "cancelled"
     assert "Replied as a person." in reviewer.get(address(told.conversation, "history")).content.decode()
+
+
+def test_a_reply_to_a_colleagues_conversation_is_given_back_with_their_name(reviewer: Client) -> None:
+    told = Told()
+    told.says("customer", "hello")
+    kim = User.objects.create_user("kim", first_name="Kim")
+    take_conversation(conversation_id=told.conversation.pk, agent=kim, assignment=0)
+    response = reviewer.post(address(told.conversation, "reply"), {"text": "I am quicker"})
+    assert "Kim has this conversation now." in response.context["form"].errors["text"][0]
+    assert "I am quicker" in response.content.decode()
+    assert not told.conversation.messages.filter(role="agent").exists()
+
+
+def test_the_transcript_shows_notes_who_had_it_and_where_to_answer(reviewer: Client) -> None:
+    told = Told(contact_email="ada@example.com")
+    told.says("customer", "hello")
+    kim = User.objects.create_user("kim", first_name="Kim")
+    take_conversation(conversation_id=told.conversation.pk, agent=kim, assignment=0)
+    add_note(conversation_id=told.conversation.pk, author=kim, text="<b>Careful</b>")
+    page = reviewer.get(address(told.conversation)).content.decode()
+    assert "ada@example.com" in page
+    assert "&lt;b&gt;Careful&lt;/b&gt;" in page
+    assert "bot → human (kim), by kim" in page
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 4001, "nul\x00"])

@@ -22,10 +22,12 @@ from chatbot.conversations import consumers, delivery, protocol, services, strea
 from chatbot.conversations.channel_layer import GroupLoopLayer
 from chatbot.conversations.delivery import Reply
 from chatbot.conversations.desk import services as desk
+from chatbot.conversations.desk.announcements import GROUP
 from chatbot.conversations.events import group_name
 from chatbot.conversations.handshake import SALT
 from chatbot.conversations.models import Conversation, Message, Turn, Visitor
 from chatbot.conversations.publisher import ReplyWriter, publisher
+from chatbot.exceptions import LeaseLost
 
 from .browser import Browser
 
@@ -329,6 +331,69 @@ async def test_a_person_is_asked_for_and_sent_away_again(visitor: uuid.UUID) -> 
         assert (await page.ask())["turn"] is None
         await page.send(type="conversation.return")
         assert (await page.until("conversation.updated"))["status"] == "bot"
+
+
+async def test_nothing_of_a_running_reply_is_shown_after_the_hand_off(visitor: uuid.UUID) -> None:
+    async with page_of(visitor) as page, page_of(visitor) as fresh:
+        conversation = (await page.hello())["conversation"]
+        accepted = await page.ask()
+        turn = await claim(turn_id=uuid.UUID(accepted["turn"]), owner="worker")
+        writer = writer_of(turn)
+        writer.write("Open ")
+        await read_text(page, "Open ")
+        await page.send(type="conversation.handoff")
+        assert "message" not in await page.until("turn.cancelled")
+        # A worker that has not heard of it yet goes on writing, and ends.
+        writer.write("your orders")
+        with pytest.raises(LeaseLost):
+            await finish(turn=turn, reply=Reply(text="Open your orders"))
+        await page.send(type="ping")
+        while (frame := await page.receive())["type"] != "pong":
+            assert frame["type"] not in ("turn.started", "reply.delta", "reply.finished")
+        assert "turn" not in await fresh.hello(conversation=conversation)
+        assert page.browser.live_text == ""
+        assert [message["role"] for message in page.browser.shown()[1]] == ["customer", "system"]
+
+
+async def test_who_waits_is_told_the_place_leaves_an_address_and_hears_who_comes(visitor: uuid.UUID) -> None:
+    async with page_of(visitor) as page:
+        conversation = uuid.UUID((await page.hello())["conversation"])
+        await page.ask()
+        await page.send(type="conversation.handoff")
+        assert (await page.until("conversation.updated"))["queue"] == {"place": 1, "open": True}
+        await page.send(type="conversation.email", email="nobody")
+        assert (await page.until("error"))["code"] == "invalid_address"
+        await page.send(type="conversation.email", email=" ada@example.com ")
+        assert (await page.until("conversation.updated"))["queue"]["email"] == "ada@example.com"
+        # A lost announcement is made good with the next ping.
+        await Conversation.objects.filter(pk=conversation).aupdate(contact_email="")
+        await page.send(type="ping")
+        assert "email" not in (await page.until("conversation.updated"))["queue"]
+        agent = await User.objects.acreate(username="kim", first_name="Kim")
+        await sync_to_async(desk.take_conversation)(conversation_id=conversation, agent=agent, assignment=1)
+        assert (await page.until("conversation.updated"))["agent"] == {"name": "Kim"}
+    async with page_of(visitor) as again:
+        assert (await again.hello())["agent"] == {"name": "Kim"}
+
+
+async def test_typing_is_told_to_the_inbox_alone_and_only_while_a_person_is_asked_for(visitor: uuid.UUID) -> None:
+    layer = get_channel_layer()
+    listener = await layer.new_channel()
+    await layer.group_add(GROUP, listener)
+    async with page_of(visitor) as page:
+        conversation = (await page.hello())["conversation"]
+        await page.send(type="typing")
+        await page.send(type="conversation.handoff")
+        await page.until("message.posted")
+        for _ in range(3):
+            await page.send(type="typing")
+        while (told := await layer.receive(listener))["type"] != "desk.thread":
+            pass
+        assert told["frame"] == {"type": "customer.typing", "conversation": conversation}
+        await page.send(type="ping")
+        while (await page.receive())["type"] != "pong":
+            pass
+    await layer.drop_channel(listener)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from chatbot.conversations.desk import services as desk
 from chatbot.conversations.desk import suggestions
 from chatbot.conversations.desk.models import Suggestion, Transition
 from chatbot.conversations.models import Conversation, Message, Review, Turn
-from chatbot.exceptions import Conflict, ConversationClosed, HandsChanged, LeaseLost, NotFound
+from chatbot.exceptions import Conflict, ConversationClosed, HandsChanged, InvalidAddress, LeaseLost, NotFound
 from chatbot.operations.staff import sync_groups
 
 Frames = list[dict[str, Any]]
@@ -249,7 +249,7 @@ def test_everybody_behind_learns_their_new_place(
     "email", ["ada", "ada@", "a b@example.com", "ada@example.com\nBcc: x@y.zz", "x" * 250 + "@a.bc"]
 )
 def test_what_is_no_address_is_refused_in_words(waiting: Conversation, email: str) -> None:
-    with pytest.raises(Conflict, match=r"such as name@example\.com"):
+    with pytest.raises(InvalidAddress, match=r"such as name@example\.com"):
         services.leave_email(visitor_id=waiting.visitor_id, conversation_id=waiting.pk, email=email)
 
 

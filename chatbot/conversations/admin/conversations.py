@@ -28,6 +28,7 @@ from chatbot.conversations.admin.forms import ReplyForm
 from chatbot.conversations.admin.records import DeletedBySuperusersAdmin
 from chatbot.conversations.admin.review_page import may_review
 from chatbot.conversations.desk import services
+from chatbot.conversations.desk.selectors import called
 from chatbot.conversations.explanations import request_explanation
 from chatbot.conversations.models import Conversation
 from chatbot.conversations.selectors import mentioning, with_overview
@@ -178,7 +179,7 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
 
     def _conversation(self, request: HttpRequest, object_id: str, *, to_change: bool = False) -> Conversation:
         try:
-            found = Conversation.objects.select_related("visitor").filter(pk=unquote(object_id)).first()
+            found = Conversation.objects.select_related("visitor", "assignee").filter(pk=unquote(object_id)).first()
         except ValidationError:
             found = None
         allowed = self.has_change_permission if to_change else self.has_view_or_change_permission
@@ -205,6 +206,9 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
             # Read before the messages: what comes in between is then seen as a change.
             "version": version_of(conversation.pk),
             "transcript": read_transcript(conversation, before_seq),
+            "holder": called(conversation.assignee),
+            "notes": conversation.notes.select_related("author"),
+            "transitions": conversation.transitions.select_related("actor", "assignee"),
             "before": before_seq or "",
             "form": form or ReplyForm(),
             "may_reply": may_act and conversation.status != Status.CLOSED,
