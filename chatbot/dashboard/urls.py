@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from chatbot.dashboard.views import catalogue_check, evaluations, releases, training
+from chatbot.dashboard.views import catalogue_check, evaluations, releases, training, votes
 from chatbot.dashboard.views.inbox import inbox
 from chatbot.dashboard.views.overview import overview
 from chatbot.dashboard.views.performance import performance
@@ -23,6 +23,8 @@ urlpatterns = [
     path("releases/<str:kind>/rollback/", releases.go_back, name="rollback"),
     path("evaluations/<int:pk>/", evaluations.page, name="evaluation"),
     path("evaluations/<int:pk>/evaluation.json", evaluations.download, name="evaluation-json"),
+    path("evaluations/<int:pk>/votes/", votes.ballot, name="ballot"),
+    path("evaluations/<int:pk>/votes/<int:pair>/", votes.cast_vote, name="vote"),
     path("evaluations/runs/<int:pk>/", evaluations.run_page, name="evaluation-run"),
     path("evaluations/runs/<int:pk>/progress/", evaluations.run_progress, name="evaluation-progress"),
     path("evaluations/runs/<int:pk>/cancel/", evaluations.cancel, name="evaluation-cancel"),

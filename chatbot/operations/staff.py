@@ -22,13 +22,15 @@ ANSWERING = Q(content_type__app_label="conversations", codename="answer_conversa
 # The replies that the team keeps ready are written by those who use them.
 ANSWERING |= Q(content_type__app_label="conversations", content_type__model="cannedreply")
 EVERYDAY = Q(content_type__app_label="conversations") & ACTING
+# Whoever answers customers can tell a good reply from a bad one.
+VOTING = Q(content_type__app_label="training", codename="add_replyvote")
 VIEWING = Q(content_type__app_label__in=READABLE_APPS, codename__startswith="view_")
 # Operators write the catalogue and the articles and run training; transcripts stay unchangeable for everybody.
 OPERATING = Q(content_type__app_label__in=("intents", "knowledge", "training"))
 PROMOTING = Q(content_type__app_label="releases", codename__startswith="add_")
 
 GROUPS = {
-    "support": VIEWING | EVERYDAY | ANSWERING,
+    "support": VIEWING | EVERYDAY | ANSWERING | VOTING,
     "operator": VIEWING | EVERYDAY | OPERATING | PROMOTING,
 }
 

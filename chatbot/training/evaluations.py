@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from chatbot.exceptions import EvaluationError
 from chatbot.releases.classifiers import load_classifier
@@ -20,13 +21,16 @@ from chatbot.training.dataset_rows import IntentRow, ReplyRow
 from chatbot.training.evaluation.gates import judge_gates, passed, read_gate_rules
 from chatbot.training.evaluation.overlap import texts_trained_on
 from chatbot.training.evaluation.rows import HeldOutRows, held_out_rows, read_intent_rows, read_reply_rows
-from chatbot.training.models import Dataset, Evaluation, TrainingRun
+from chatbot.training.models import Dataset, Evaluation, ReplyPair, TrainingRun
+from chatbot.training.votes import reply_pairs
 
 if TYPE_CHECKING:
     from chatbot.inference.weights import Progress
     from chatbot.training.run_lease import RunLease
 
 Rows = HeldOutRows[IntentRow] | HeldOutRows[ReplyRow]
+# A reply takes seconds on a processor; so many rows tell a bad generator from a good one within some minutes.
+GENERATOR_ROWS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,13 @@ def evaluate_release(
     baseline: Release | None,
     held_out: Rows,
     dataset: Dataset | None = None,
+    limit: int | None = None,
     created_by: User | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Judge the candidate beside the baseline and store what came of it.
+
+    `limit` is how many rows are judged at most: all by default, or GENERATOR_ROWS of a generator.
 
     Raises:
         EvaluationError: the two cannot be compared, or nothing is left to judge on.
@@ -103,8 +110,10 @@ def evaluate_release(
     if baseline is not None and baseline.pk == candidate.pk:
         raise EvaluationError(f"{candidate} cannot be compared with itself.")
     rules = read_gate_rules(Path(settings.GATE_RULES_FILE) if settings.GATE_RULES_FILE else None)
-    cleared = _clear(held_out, candidate, baseline)
-    compared = _compare_classifiers(candidate, baseline, cleared.rows, report)
+    if candidate.kind == Kind.GENERATOR:
+        limit = limit or GENERATOR_ROWS
+    cleared = _clear(held_out, candidate, baseline, limit)
+    compared, pairs = _compare(candidate, baseline, cleared.rows, report)
     compared = {
         "kind": candidate.kind,
         "candidate": candidate.name,
@@ -114,20 +123,25 @@ def evaluate_release(
         "rules": asdict(rules),
     }
     gates = judge_gates(compared, rules)
-    return Evaluation.objects.create(
-        candidate=candidate,
-        baseline=baseline,
-        source=held_out.source[:200],
-        dataset=dataset,
-        rows_digest=held_out.digest,
-        report=compared,
-        gates=[asdict(gate) for gate in gates],
-        passed=passed(gates),
-        created_by=created_by,
-    )
+    with transaction.atomic():
+        evaluation = Evaluation.objects.create(
+            candidate=candidate,
+            baseline=baseline,
+            source=held_out.source[:200],
+            dataset=dataset,
+            rows_digest=held_out.digest,
+            report=compared,
+            gates=[asdict(gate) for gate in gates],
+            passed=passed(gates),
+            created_by=created_by,
+        )
+        for pair in pairs:
+            pair.evaluation = evaluation
+        ReplyPair.objects.bulk_create(pairs)
+    return evaluation
 
 
-def _clear(held_out: Rows, candidate: Release, baseline: Release | None) -> _Cleared:
+def _clear(held_out: Rows, candidate: Release, baseline: Release | None, limit: int | None) -> _Cleared:
     """Leave out what either was trained on: the one that had seen a row would have the better of the other."""
     rows, untold = held_out, []
     for who, release in (("candidate", candidate), ("baseline", baseline)):
@@ -140,6 +154,8 @@ def _clear(held_out: Rows, candidate: Release, baseline: Release | None) -> _Cle
         raise EvaluationError(
             f"{held_out.source} has no row left to judge on: the releases were trained on all of them."
         )
+    if limit is not None:
+        rows = rows.at_most(limit)
     told = {
         "source": held_out.source,
         "digest": held_out.digest,
@@ -147,8 +163,21 @@ def _clear(held_out: Rows, candidate: Release, baseline: Release | None) -> _Cle
         "repeats": held_out.repeats,
         "seen": rows.seen,
         "untold": untold,
+        "left": rows.left,
     }
     return _Cleared(rows, told)
+
+
+def _compare(
+    candidate: Release, baseline: Release | None, rows: Any, report: Progress
+) -> tuple[dict[str, Any], list[ReplyPair]]:
+    """The report, and for generators the pairs of replies that people may vote on."""
+    if candidate.kind == Kind.CLASSIFIER:
+        return _compare_classifiers(candidate, baseline, rows, report), []
+    from chatbot.training.evaluation.generators import compare_generators
+
+    compared = compare_generators(candidate, baseline, rows, load_encoder(), report)
+    return compared.report, [] if compared.theirs is None else reply_pairs(rows.rows, compared.ours, compared.theirs)
 
 
 def _compare_classifiers(candidate: Release, baseline: Release | None, rows: Any, report: Progress) -> dict[str, Any]:

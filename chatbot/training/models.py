@@ -147,3 +147,47 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.candidate} on {self.source}"
+
+
+class ReplyPair(models.Model):
+    """What two generators wrote for the same held-out row, for people to judge without knowing which wrote which.
+
+    The question is redacted, as the dataset has it; `conversation` is where it comes from, so that erasing a person
+    reaches it.
+    """
+
+    evaluation = models.ForeignKey(Evaluation, models.CASCADE, related_name="pairs")
+    row = models.CharField(max_length=200)
+    conversation = models.CharField(max_length=64, blank=True, db_index=True)
+    question = models.TextField()
+    sources = models.JSONField(default=list, help_text="Title and text of the passages that both had.")
+    candidate_reply = models.TextField()
+    baseline_reply = models.TextField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"Pair {self.pk} of evaluation {self.evaluation_id}"
+
+
+class ReplyVote(models.Model):
+    """Which of a pair's replies a member of staff found better, and how they were shown."""
+
+    class Choice(models.TextChoices):
+        CANDIDATE = "candidate", "The candidate's"
+        BASELINE = "baseline", "The current release's"
+        TIE = "tie", "Neither"
+
+    pair = models.ForeignKey(ReplyPair, models.CASCADE, related_name="votes")
+    choice = models.CharField(max_length=10, choices=Choice.choices)
+    candidate_first = models.BooleanField(help_text="The candidate's reply was shown first.")
+    voter = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    voted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["pair", "voter"], name="one_vote_a_pair_and_voter")]
+
+    def __str__(self) -> str:
+        return f"{self.get_choice_display()} of {self.pair}"

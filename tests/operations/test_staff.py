@@ -29,7 +29,9 @@ def test_support_reads_reviews_and_acts_on_conversations_and_changes_nothing_els
     granted = set(Group.objects.get(name="support").permissions.values_list("codename", flat=True))
     assert {"view_conversation", "view_message", "view_turn", "view_release", "add_review", "change_review"} <= granted
     changing = {codename for codename in granted if not codename.startswith("view_")}
-    assert changing == {"add_review", "change_review", "change_conversation", "export_conversation"}
+    acting = {"add_review", "change_review", "change_conversation", "export_conversation", "answer_conversation"}
+    canned = {"add_cannedreply", "change_cannedreply", "delete_cannedreply"}
+    assert changing == acting | canned | {"add_replyvote"}
 
 
 def test_operators_write_the_catalogue_and_nobody_changes_transcripts() -> None:

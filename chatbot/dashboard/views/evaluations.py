@@ -17,6 +17,7 @@ from chatbot.releases.models import Release
 from chatbot.training.models import Evaluation, TrainingRun
 from chatbot.training.promotions import standing_of
 from chatbot.training.runs import cancel_run
+from chatbot.training.votes import tally
 
 MAY_READ, MAY_START, MAY_PROMOTE = "training.view_evaluation", "training.add_evaluation", "releases.add_promotion"
 
@@ -31,6 +32,8 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "evaluation": evaluation,
         "page": EvaluationPage(evaluation),
+        "pairs": evaluation.pairs.count(),
+        "tally": tally(evaluation),
         "may_promote": request.user.has_perm(MAY_PROMOTE),
         # What it says counts only as long as nothing newer does.
         "is_what_counts": standing.evaluation == evaluation and not standing.is_current,

@@ -6,7 +6,7 @@ rows. Pure: numpy alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -152,16 +152,16 @@ def sliced(
 
 
 def compare_times(
-    names: tuple[str, str], candidate: NDArray[np.float64], baseline: NDArray[np.float64] | None
+    shares: Mapping[str, int], candidate: NDArray[np.float64], baseline: NDArray[np.float64] | None
 ) -> list[dict[str, Any]]:
-    """Median and 95th percentile of times that were taken in pairs, [n] each. JSON-ready.
+    """Percentiles, by the name of their figure, of times that were taken of the same things, [n] each. JSON-ready.
 
     Besides the differences it tells the `ratio` of candidate to baseline, with its interval: times on a busy machine
     are noise, and a gate must not close on it.
     """
     resampling = Resampling(range(len(candidate)))
     found = []
-    for name, share in zip(names, (50, 95), strict=True):
+    for name, share in shares.items():
         own, other = _percentile(candidate, share), None if baseline is None else _percentile(baseline, share)
         (figure,) = compare([Measure(name, own)], [Measure(name, other)] if other else None, resampling)
         ratio = resampling.interval(_ratio(own, other)) if other else None

@@ -41,6 +41,8 @@ def rows_told(rows: dict[str, Any]) -> Iterator[str]:
     for who, count in rows["seen"].items():
         if count:
             yield f"Left out: {counted(count, 'row')} that {whose[who]} was trained on."
+    if rows.get("left"):
+        yield f"Left out for want of time: {counted(rows['left'], 'row')}, evenly spread."
     for who in rows["untold"]:
         yield f"What {whose[who]} was trained on is not known, so rows that it has seen may be among them."
 

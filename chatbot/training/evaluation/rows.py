@@ -33,6 +33,7 @@ class HeldOutRows(Generic[RowT]):
     digest: str = ""
     repeats: int = 0
     seen: dict[str, int] = field(default_factory=dict)
+    left: int = 0
 
     def __post_init__(self) -> None:
         if not self.digest:
@@ -47,6 +48,14 @@ class HeldOutRows(Generic[RowT]):
         """Those rows whose text is not among what `who` was trained on, told by `text_key`."""
         kept = tuple(row for row in self.rows if text_key(row.text) not in keys)
         return replace(self, rows=kept, seen={**self.seen, who: len(self.rows) - len(kept)})
+
+    def at_most(self, count: int) -> HeldOutRows[RowT]:
+        """So many of them, spread evenly over all, where there are more; `left` says how many that leaves out."""
+        if len(self.rows) <= count:
+            return self
+        step = len(self.rows) / count
+        kept = tuple(self.rows[int(number * step)] for number in range(count))
+        return replace(self, rows=kept, left=len(self.rows) - count)
 
 
 def held_out_rows(source: str, rows: Iterable[RowT]) -> HeldOutRows[RowT]:

@@ -39,6 +39,9 @@ class Command(BaseCommand):
         parser.add_argument("--against", metavar="RELEASE", help="compare with this one instead of the current one")
         parser.add_argument("--dataset", metavar="NAME", help="such as dataset-0002; the newest by default")
         parser.add_argument("--test", type=Path, metavar="F", help="rows of a file instead of a dataset")
+        parser.add_argument(
+            "--limit", type=int, metavar="N", help="judge on N rows at most, evenly spread; 120 of a generator"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -46,6 +49,8 @@ class Command(BaseCommand):
 
         if options["test"] and options["dataset"]:
             raise CommandError("--test and --dataset do not go together.")
+        if options["limit"] is not None and options["limit"] < 1:
+            raise CommandError("--limit is a number of rows, from 1.")
         candidate = _release(options["release"])
         baseline = _release(options["against"]) if options["against"] else default_baseline(candidate)
         dataset = None if options["test"] else _dataset(options["dataset"])
@@ -57,7 +62,12 @@ class Command(BaseCommand):
             )
             with training_progress(bool(options["json"]) or options["verbosity"] == 0) as progress:
                 evaluation = evaluate_release(
-                    candidate=candidate, baseline=baseline, held_out=held_out, dataset=dataset, progress=progress
+                    candidate=candidate,
+                    baseline=baseline,
+                    held_out=held_out,
+                    dataset=dataset,
+                    limit=options["limit"],
+                    progress=progress,
                 )
         except FrontdeskError as error:
             raise CommandError(str(error)) from error
