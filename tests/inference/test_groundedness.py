@@ -78,6 +78,8 @@ def test_every_made_up_figure_of_the_labelled_sentences_is_found() -> None:
         ("You can cancel after it ships.", "contradiction"),
         ("Open Account → Returns → Cancel order.", "step"),
         ("We can't help you.", "content"),
+        ("We can't give refunds for this order.", "content"),
+        ("I don't know, but you can press the red button.", "step"),
         ("You can't cancel until it ships.", "contradiction"),
         ("Gift wrapping comes in three colours.", "content"),
         ("Orders below €50 ship free of charge.", "price"),
@@ -97,6 +99,9 @@ def test_what_is_found_wrong(sentence: str, kind: str) -> None:
         "The shop is open on Wednesdays.",
         "I'm sorry to hear that.",
         "I don't know how long it takes.",
+        "The article doesn't say whether gifts can be wrapped.",
+        "The help page does not give opening hours.",
+        "I can't see where your parcel is.",
         "Would you like to talk to a person?",
     ],
 )
@@ -140,6 +145,30 @@ def test_the_shops_name_is_known_where_it_is_given() -> None:
 def test_any_text_can_be_judged(sentence: str, passage: str, question: str) -> None:
     verdict = judge(sentence, Sources([GroundingPassage("", passage)], question=question))
     assert 0 <= verdict.score <= 1
+
+
+def test_hostile_text_takes_no_time_that_grows_with_its_square() -> None:
+    """Nested repetitions in a pattern would; the runner's own timeout ends such a test."""
+    for piece in (
+        "a",
+        "1",
+        "a.",
+        "1,",
+        "a@",
+        "A → ",
+        "“a",
+        "not ",
+        "/a",
+        "-",
+        "two hundred ",
+        "monday to ",
+        "1a",
+        "(1 ",
+    ):
+        asks = piece * (20_000 // len(piece))
+        sources = Sources([CANCELLING], question=asks)
+        assert judge("You can cancel until it ships.", sources).supported
+        judge(asks[:400] + ".", sources)
 
 
 @pytest.mark.parametrize("place", range(len(CANCELLING.text.split(". "))))

@@ -18,16 +18,20 @@ from chatbot.inference.groundedness.sources import (
     clause_of,
 )
 
-# "The article doesn't say", and the offer of a person: claims nothing about the shop.
+# "The article doesn't say", "I can't tell", and the offer of a person: claims nothing about the shop. "We can't give
+# refunds" claims a lot, so who doesn't do what matters.
 DECLINES = re.compile(
-    r"\b(?:(?:do not|don't|does not|doesn't|did not|didn't|cannot|can't|could not|couldn't|not) (?:\w+ ){0,2}?"
-    r"(?:know|say|sure|find|see|advise|give|name|mention(?:ed)?|stat(?:e|ed)|specif(?:y|ied)|cover(?:ed)?|list(?:ed)?|tell|answer|described?|"
-    r"have (?:any )?(?:information|details))"
-    r"|no (?:information|mention|details)|rather not guess|i(?:'m| am) unsure"
-    r"|(?:talk|speak|pass you|hand you|connect you)(?: on| over)? (?:to|with) (?:a|one of|our|somebody|someone)"
-    r"|would you like (?:a|to talk|to speak|me to)|shall i"
-    r"|weiß ich (?:leider )?nicht|steht nicht|nicht (?:erwähnt|angegeben)"
-    r"|ne (?:dit|précise|mentionne) pas|no (?:dice|menciona|indica|lo sé))\b"
+    r"\b(?:i|we)(?:'m| am| are|'re)? (?:do not|don't|cannot|can't|could not|couldn't|did not|didn't|not)(?: \w+){0,2}? "
+    r"(?:know|say|tell|find|see|sure|certain|advise|have (?:any )?(?:information|details))\b"
+    r"|\b(?:articles?|pages?|passages?|texts?|information|details) (?:\w+ ){0,8}?(?:do|does|did)(?: not|n't)(?: \w+)? "
+    r"(?:say|mention|state|specify|tell|name|list|give|describe|answer|include|cover)\b"
+    r"|\b(?:it|this|that) (?:does|did)(?: not|n't)(?: \w+)? (?:say|mention|state|specify|tell)\b"
+    r"|\b(?:is|are)(?: not|n't) (?:mentioned|stated|specified|described)\b"
+    r"|\bno (?:information|mention|details)\b|\brather not guess\b|\bi(?:'m| am) unsure\b"
+    r"|\b(?:talk|speak|pass you|hand you|connect you)(?: on| over)? (?:to|with) (?:a|one of|our|somebody|someone)\b"
+    r"|\bwould you like (?:a|to talk|to speak|me to)\b|\bshall i\b"
+    r"|\bweiß ich (?:leider )?nicht\b|\bsteht nicht\b|\bnicht (?:erwähnt|angegeben)\b"
+    r"|\bne (?:dit|précise|mentionne) pas\b|\bno (?:dice|menciona|indica|lo sé)\b"
     r"|没有(?:说明|提到)|不知道|不清楚|لا (?:أعرف|تذكر|يذكر)",
     re.I,
 )

@@ -9,9 +9,9 @@ A sentence is judged in two ways, and must pass both:
   source sentences counting more (as SummaC aggregates, Laban et al. 2022), and must not deny what they affirm
   (`claims`).
 
-What this cannot see: a condition that was dropped ("free" for "free above €50"), who does what to whom, consequences
-that a person would draw, and anything stated in words that neither the lists nor the sources know. Measured with
-labelled pairs (`python -m tests.benchmarks.groundedness --pairs`). Pure.
+What this cannot see: most conditions that were dropped, who does what to whom, the sources' words in an order that
+means something else, consequences that a person would draw, and words that neither the lists nor the sources know.
+Measured with labelled pairs (`python -m tests.benchmarks.groundedness --pairs`). Pure.
 """
 
 from __future__ import annotations
