@@ -262,6 +262,7 @@ CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_ROUTES = {
     # A page waits for it, and replies must not.
     "chatbot.conversations.tasks.explain_prediction": {"queue": "maintenance"},
+    "chatbot.conversations.tasks.classify_in_shadow": {"queue": "maintenance"},
     "chatbot.conversations.tasks.*": {"queue": "replies"},
     "chatbot.training.tasks.*": {"queue": "training"},
 }

@@ -10,8 +10,9 @@ class ConversationsConfig(AppConfig):
     def ready(self) -> None:
         from auditlog.registry import auditlog
 
-        from chatbot.conversations.models import CannedReply, Review
+        from chatbot.conversations.models import CannedReply, Review, ShadowTrial
 
+        auditlog.register(ShadowTrial, exclude_fields=["problem"])
         auditlog.register(CannedReply, exclude_fields=["updated_at"])
 
         # What reviewers write may quote customers, whose erasure must not be undone by a log.

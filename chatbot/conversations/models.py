@@ -337,3 +337,44 @@ class PredictionExplanation(models.Model):
 
     def __str__(self) -> str:
         return f"Explanation of {self.turn_id} ({self.status})"
+
+
+class ShadowTrial(models.Model):
+    """A candidate classifier that reads live messages beside the current one, and is never heard by customers."""
+
+    release = models.ForeignKey(Release, models.PROTECT, related_name="shadow_trials")
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    started_at = models.DateTimeField()
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    problem = models.CharField(max_length=400, blank=True, help_text="Why it reads nothing at the moment.")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                models.Value(1), condition=Q(stopped_at__isnull=True), name="one_shadow_trial_at_a_time"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.release} in the shadow"
+
+
+class ShadowPrediction(models.Model):
+    """What a shadow classifier would have taken a turn's message for. `intent` is the slug that it ranks first."""
+
+    turn = models.ForeignKey(Turn, models.CASCADE, related_name="shadow_predictions")
+    release = models.ForeignKey(Release, models.PROTECT, related_name="+")
+    intent = models.CharField(max_length=80)
+    confidence = models.FloatField()
+    out_of_scope = models.BooleanField()
+    agrees = models.BooleanField(help_text="It would have decided as the classifier did that answered.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["turn", "release"], name="one_shadow_prediction_a_release")]
+        indexes = [models.Index(fields=["release", "agrees"], name="shadow_agreement")]
+
+    def __str__(self) -> str:
+        return f"{self.release} on {self.turn_id}"

@@ -32,7 +32,8 @@ class Facts:
     """What of a turn and its surroundings decides.
 
     `ranking` is (intent slug, confidence), best first. `offered` is what the reply offered as quick replies.
-    `left_to_person`: the customer went over to a person without writing anything more.
+    `left_to_person`: the customer went over to a person without writing anything more. `shadow` is the intent that a
+    candidate in the shadow would have followed instead, empty for none; None where no candidate differs.
     """
 
     ranking: Sequence[tuple[str, float]] = ()
@@ -44,6 +45,8 @@ class Facts:
     offered: Sequence[str] = ()
     follow_up: FollowUp | None = None
     left_to_person: bool = False
+    is_out_of_scope: bool = False
+    shadow: str | None = None
 
     @property
     def chosen(self) -> str | None:
@@ -212,8 +215,28 @@ class Stopped(Reason):
         return "The customer stopped the reply"
 
 
+@dataclass(frozen=True, slots=True)
+class Disagreement(Reason):
+    """The current classifier and the candidate cannot both be right, and the label says which is."""
+
+    served: str
+    shadow: str
+    kind, label, weight = "disagreement", "Candidate disagrees", 70
+
+    @classmethod
+    def of(cls, facts: Facts) -> Self | None:
+        if facts.shadow is None:
+            return None
+        served = "" if facts.is_out_of_scope or not facts.ranking else facts.ranking[0][0]
+        return cls(served, facts.shadow) if served != facts.shadow else None
+
+    def words(self, names: Mapping[str, str]) -> str:
+        served, shadow = (_quoted(slug, names) if slug else "out of scope" for slug in (self.served, self.shadow))
+        return f"Taken for {served}, while the candidate in the shadow says {shadow}"
+
+
 REASONS: tuple[type[Reason], ...] = (
-    ThumbsDown, MissedClarification, NearTie, NearThreshold, Unsure, ChosenAfterwards, Stopped,
+    ThumbsDown, MissedClarification, Disagreement, NearTie, NearThreshold, Unsure, ChosenAfterwards, Stopped,
 )  # fmt: skip
 _BY_KIND = {reason.kind: reason for reason in REASONS}
 

@@ -38,6 +38,14 @@ def suggest_reply(suggestion_id: str) -> None:
 
 
 @shared_task
+def classify_in_shadow() -> None:
+    """Have the candidate that is on trial read what it has not read yet. On the maintenance queue."""
+    from chatbot.conversations.shadow import classify_due
+
+    classify_due()
+
+
+@shared_task
 def explain_prediction(turn_id: str) -> None:
     """Explain the turn's prediction if somebody waits for it. On the maintenance queue."""
     from chatbot.conversations.explanations import explain_turn

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from chatbot.conversations.models import Conversation, Message, Review, ReviewItem, Turn
+from chatbot.conversations.models import Conversation, Message, Review, ReviewItem, ShadowPrediction, Turn
 from chatbot.conversations.review_reasons import Facts, FollowUp, reasons_for, store
 
 # One round of the sweeper. Half a second's work, so that it does not keep turns waiting that lost their worker.
@@ -60,6 +60,7 @@ def _worth_asking_about(turn_ids: Collection[UUID]) -> QuerySet[Any]:
     later = Turn.objects.filter(conversation=OuterRef("conversation"), number__gt=OuterRef("number"))
     # Asking for another answer to the same message says nothing about what was meant.
     following = later.exclude(message=OuterRef("message")).order_by("number")
+    differing = ShadowPrediction.objects.filter(turn=OuterRef("pk"), agrees=False).order_by("-id")
     return (
         Turn.objects.filter(pk__in=turn_ids, status__in=Turn.TERMINAL)
         .filter(conversation__training_consent=True, conversation__excluded_from_training=False)
@@ -68,6 +69,8 @@ def _worth_asking_about(turn_ids: Collection[UUID]) -> QuerySet[Any]:
         .annotate(
             next_text=Subquery(following.values("message__text")[:1]),
             next_intent=Subquery(following.values("intent__slug")[:1]),
+            shadow_intent=Subquery(differing.values("intent")[:1]),
+            shadow_out_of_scope=Subquery(differing.values("out_of_scope")[:1]),
         )
     )
 
@@ -87,4 +90,6 @@ def _facts(turn: Any) -> Facts:
             FollowUp(text=turn.next_text.strip(), intent=turn.next_intent or "") if turn.next_text is not None else None
         ),
         left_to_person=turn.conversation.status in _LEFT,
+        is_out_of_scope=bool(turn.out_of_scope),
+        shadow=None if turn.shadow_intent is None else "" if turn.shadow_out_of_scope else turn.shadow_intent,
     )

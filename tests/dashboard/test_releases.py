@@ -15,6 +15,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from chatbot.conversations import presence
+from chatbot.conversations.models import ShadowPrediction, ShadowTrial
 from chatbot.operations.staff import sync_groups
 from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.selectors import current_release, release_directory
@@ -22,6 +23,7 @@ from chatbot.releases.services import promote_release
 from chatbot.training import evaluations, runs
 from chatbot.training.execution import execute
 from chatbot.training.models import Dataset, Evaluation, TrainingRun
+from tests.conversations.records import Told
 from tests.releases.conftest import shelf
 from tests.releases.shelf import ENCODER, store_classifier
 from tests.training.evaluation.candidates import good, poor, unseen_rows, write_rows
@@ -324,3 +326,29 @@ def test_hostile_names_are_shown_as_they_are(operator: Client, tmp_path: Path) -
     shown = page(operator, f"/dashboard/evaluations/{evaluation.pk}/")
     assert "<img src=x>" not in shown
     assert "alert(1)</script>" not in shown
+
+
+# --- In the shadow --------------------------------------------------------------------------------
+
+
+def test_a_candidate_is_tried_in_the_shadow_and_stopped(operator: Client, sign_in: SignIn, current: Release) -> None:
+    candidate = store_classifier()
+    path = f"{INDEX}{candidate.pk}/shadow/"
+    assert sign_in("support").post(path).status_code == 403
+    assert "Try in the shadow" in page(operator)
+    assert "reads along from now on" in operator.post(path, follow=True).content.decode()
+    trial = ShadowTrial.objects.get()
+    turn = Told().answered("cancel it", "An answer.", best="refund").turn
+    assert turn is not None
+    for release, intent, agrees in ((candidate, "cancel_order", False), (current, "refund", True)):
+        ShadowPrediction.objects.create(
+            turn=turn, release=release, intent=intent, confidence=0.9, out_of_scope=False, agrees=agrees
+        )
+    shown = page(operator)
+    assert "<strong>0.0%</strong> of 1 turn (95% interval" in shown
+    assert "<bdi>refund</bdi> → <bdi>cancel_order</bdi>" in shown
+    ShadowTrial.objects.filter(pk=trial.pk).update(problem="<b>damaged</b>")
+    assert "&lt;b&gt;damaged&lt;/b&gt;" in page(operator)
+    assert "The trial is over" in operator.post(f"{INDEX}shadow/stop/", follow=True).content.decode()
+    assert "In the shadow" not in page(operator)
+    assert "is current" in operator.post(f"{INDEX}{current.pk}/shadow/", follow=True).content.decode()

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from chatbot.conversations import shadow
 from chatbot.dashboard.evaluation_page import EvaluationPage
 from chatbot.dashboard.forms import PromotionForm, RollbackForm
 from chatbot.dashboard.selectors import named_metrics
@@ -20,6 +21,7 @@ from chatbot.exceptions import Conflict, FrontdeskError
 from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.selectors import current_promotion, older_promoted_release
 from chatbot.releases.services import rollback
+from chatbot.training.evaluation.intervals import wilson
 from chatbot.training.models import Dataset, TrainingRun
 from chatbot.training.promotions import Standing, promote_candidate, standing_of, standings
 from chatbot.training.runs import request_run
@@ -39,6 +41,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "kinds": [_kind(kind) for kind in Kind],
         "datasets": Dataset.objects.all()[:SHOWN],
         "open_run": open_runs.first(),
+        "shadow": _shadow(),
         "promotions": Promotion.objects.select_related("release", "previous", "promoted_by")[:PROMOTIONS_SHOWN],
         "may_promote": request.user.has_perm(MAY_PROMOTE),
         "may_evaluate": request.user.has_perm(MAY_EVALUATE),
@@ -115,6 +118,38 @@ def evaluate(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, "An evaluation was running already; only one runs at a time.")
         return redirect("dashboard:releases")
     return redirect("dashboard:evaluation-run", run.pk)
+
+
+@require_POST
+@for_staff_who(MAY_PROMOTE)
+def start_shadow(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have a candidate classifier read along silently."""
+    release = get_object_or_404(Release, pk=pk)
+    try:
+        shadow.start_trial(release=release, started_by=cast(User, request.user))
+    except FrontdeskError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{release} reads along from now on. Customers hear nothing of it.")
+    return redirect("dashboard:releases")
+
+
+@require_POST
+@for_staff_who(MAY_PROMOTE)
+def stop_shadow(request: HttpRequest) -> HttpResponse:
+    """End the trial; what was said stays."""
+    if shadow.stop_trial():
+        messages.success(request, "The trial is over. What the candidate said is kept.")
+    return redirect("dashboard:releases")
+
+
+def _shadow() -> dict[str, Any] | None:
+    """The trial that runs, and how often the candidate agrees so far."""
+    trial = shadow.open_trial()
+    if trial is None:
+        return None
+    agreement = shadow.agreement_of(trial.release)
+    return {"trial": trial, "agreement": agreement, "rate": wilson(agreement.agreeing, agreement.turns)}
 
 
 def _kind(kind: Kind) -> dict[str, Any]:

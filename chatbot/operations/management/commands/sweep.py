@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from chatbot.conversations.shadow import nudge_shadow
 from chatbot.conversations.sweeper import sweep_forever, sweep_once
 from chatbot.conversations.triage import triage_due
 from chatbot.training.runs import sweep_runs
@@ -33,4 +34,4 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        sweep_forever(stopped, also=[sweep_runs])
+        sweep_forever(stopped, also=[sweep_runs, nudge_shadow])
