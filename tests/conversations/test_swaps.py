@@ -77,6 +77,8 @@ def worker(
     releases: dict[str, list[Release]], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ReplyWorker]:
     settings.KV_CACHE_MIB, settings.REPLY_STREAMS, settings.REPLY_MAX_TOKENS = 32, CUSTOMERS, 24
+    # What the models write tells them apart; the guard would put the article's words in its place.
+    settings.GROUNDEDNESS = "off"
     monkeypatch.setattr(runtime_module, "POLL_INTERVAL_S", 0.0)
     intent = Intent.objects.create(slug="cancel_order", name="Cancel an order", question=QUESTION)
     article = Article.objects.create(slug="cancel", title="Cancel an order", body="Open Account.")
