@@ -330,6 +330,9 @@ ENCODER_MODEL = env.str("ENCODER_MODEL", default="")
 REPLY_STREAMS = env.int("REPLY_STREAMS", default=8)
 KV_CACHE_MIB = env.int("KV_CACHE_MIB", default=512)
 ENGINE_THREADS = env.int("ENGINE_THREADS", default=0) or None
+PROMPT_LOOKUP_TOKENS = env.int("PROMPT_LOOKUP_TOKENS", default=5)
+if not 0 <= PROMPT_LOOKUP_TOKENS <= 16:
+    raise ImproperlyConfigured(f"PROMPT_LOOKUP_TOKENS must be from 0 to 16, not {PROMPT_LOOKUP_TOKENS}.")
 REPLY_MAX_TOKENS = env.int("REPLY_MAX_TOKENS", default=160)
 REPLY_DEADLINE_S = env.float("REPLY_DEADLINE_S", default=60.0)
 # A model of 135M mixes the facts of two passages; larger ones use more (docs/log.md).

@@ -33,6 +33,7 @@ def load_generator(release: Release) -> Engine:
         max_streams=settings.REPLY_STREAMS,
         kv_cache_mib=settings.KV_CACHE_MIB,
         threads=settings.ENGINE_THREADS,
+        lookup_tokens=settings.PROMPT_LOOKUP_TOKENS,
     )
 
 

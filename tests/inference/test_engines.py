@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from chatbot.exceptions import EngineBusy, EngineClosed, EngineError, PromptTooLong
-from chatbot.inference.engines import Chunk, Engine, EngineStats, Generation, load_engine
+from chatbot.inference.engines import Chunk, Engine, EngineKind, EngineStats, Generation, load_engine
 from chatbot.inference.engines.base import TokenEngine
 from chatbot.inference.engines.openvino import OpenVINOEngine
 from chatbot.inference.prompt import Prompt, Utterance
@@ -239,6 +239,91 @@ def test_a_long_prompt_does_not_starve_other_streams(engine: TokenEngine) -> Non
     assert len(read(long)[1]) == 4
     assert short.finish_reason is None or short.timings.completion_tokens == 400
     short.cancel()
+
+
+@pytest.mark.parametrize("kind", ["openvino", "transformers"])
+def test_what_does_not_fit_into_the_cache_waits_and_comes_whole(tiny_model: Path, kind: EngineKind) -> None:
+    """The smallest cache holds one full conversation; four want three times as much."""
+    engine = load_engine(model_dir=tiny_model, kind=kind, max_streams=STREAMS, kv_cache_mib=1, threads=1)
+    assert isinstance(engine, TokenEngine)
+    prompts = [ask(engine, f"{index} " + "how much is it? " * 200) for index in range(STREAMS)]
+    assert sum(len(prompt.token_ids) for prompt in prompts) > 1.5 * engine.context_tokens
+    generations = [engine.submit(prompt, SamplingParams(max_tokens=100)) for prompt in prompts]
+    for generation in generations:
+        assert len(read(generation)[1]) == 100
+        assert generation.finish_reason == "length"
+    wait_until_idle(engine, limit_s=1.0)
+    engine.close()
+
+
+def test_a_storm_of_cancellations_leaves_nothing(engine: TokenEngine) -> None:
+    kept: list[Generation] = []
+    for index in range(300):
+        generation = engine.submit(ask(engine, f"Question {index}"), ENDLESS)
+        if index % 3:
+            generation.cancel()
+            assert generation.finish_reason == "cancelled"
+        else:
+            kept.append(generation)
+        if len(kept) == 2 * STREAMS:
+            next(kept[0])
+            for other in kept:
+                other.cancel()
+            kept.clear()
+    for generation in kept:
+        generation.cancel()
+    wait_until_idle(engine, limit_s=5.0)
+    assert len(read(engine.submit(ask(engine), SamplingParams(max_tokens=7)))[1]) == 7
+
+
+def test_many_more_requests_than_streams_at_once(engine: TokenEngine) -> None:
+    count = 25 * STREAMS
+    with ThreadPoolExecutor(count) as pool:
+        replies = list(
+            pool.map(lambda index: read(engine.submit(ask(engine), SamplingParams(max_tokens=3))), range(count))
+        )
+    assert [len(ids) for _, ids in replies] == [3] * count
+
+
+def test_a_long_prompt_is_read_in_parts_between_the_tokens_of_others(engine: TokenEngine) -> None:
+    """No step reads more than 256 tokens, so a prompt of 1,600 takes several, in which others go on."""
+    running = engine.submit(ask(engine), ENDLESS)
+    next(running)
+    before = running.timings.completion_tokens
+    long = engine.submit(Prompt(ask(engine).token_ids[1:2] * 1600, 0, 0), SamplingParams(max_tokens=1))
+    assert len(read(long)[1]) == 1
+    assert running.timings.completion_tokens - before >= 3
+    running.cancel()
+    wait_until_idle(engine, limit_s=1.0)
+
+
+# --- Looking up ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_looking_up_changes_no_reply(tiny_model: Path, streams: int) -> None:
+    replies: list[list[list[int]]] = []
+    for lookup_tokens in (0, 5):
+        engine = OpenVINOEngine(tiny_model, max_streams=4, kv_cache_mib=16, threads=1, lookup_tokens=lookup_tokens)
+        generations = [
+            engine.submit(ask(engine, f"Again {index} and again {index}"), SamplingParams(max_tokens=80))
+            for index in range(streams)
+        ]
+        replies.append([read(generation)[1] for generation in generations])
+        engine.close()
+    without, looked_up = replies
+    assert all(len(ids) == 80 for ids in looked_up)
+    assert looked_up == without
+
+
+def test_guesses_that_are_right_come_together(tiny_model: Path) -> None:
+    """A tiny random model soon goes in circles, which a lookup foresees."""
+    engine = OpenVINOEngine(tiny_model, max_streams=2, kv_cache_mib=16, threads=1)
+    generation = engine.submit(ask(engine), SamplingParams(max_tokens=300))
+    chunks = [len(chunk.token_ids) for chunk in generation]
+    assert sum(chunks) == 300
+    assert max(chunks) > 1
+    engine.close()
 
 
 # --- Ends ---------------------------------------------------------------------------------------

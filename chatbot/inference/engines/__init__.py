@@ -27,11 +27,13 @@ def load_engine(
     max_streams: int = 8,
     kv_cache_mib: int = 512,
     threads: int | None = None,
+    lookup_tokens: int = 5,
 ) -> Engine:
     """Load the generator in `model_dir` and return once it has answered a first prompt. Takes seconds.
 
     `auto` is transformers on a machine with an NVIDIA GPU, otherwise OpenVINO, and transformers again where OpenVINO
-    cannot prove itself. Raises ModelFilesError or EngineError.
+    cannot prove itself. `lookup_tokens` is how many tokens OpenVINO guesses from the prompt while few replies are
+    written; 0: none. Raises ModelFilesError or EngineError.
     """
     options: dict[str, Any] = {
         "max_streams": max_streams,
@@ -45,7 +47,7 @@ def load_engine(
     from chatbot.inference.engines.openvino import OpenVINOEngine
 
     try:
-        return OpenVINOEngine(model_dir, **options)
+        return OpenVINOEngine(model_dir, lookup_tokens=lookup_tokens, **options)
     except (EngineError, ModelFilesError) as error:
         if kind == "openvino":
             raise

@@ -30,7 +30,7 @@ from chatbot.inference.sampling import SamplingParams
 from chatbot.inference.tokens import ModelTokenizer
 
 # Requests waiting for each one that runs. Delivery keeps its own queue in the database; this bound is for mistakes.
-_WAITING_PER_STREAM = 16
+_WAITING_PER_STREAM = 32
 
 FeedT = TypeVar("FeedT", bound=Feed)
 

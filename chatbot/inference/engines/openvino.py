@@ -51,6 +51,7 @@ class OpenVINOEngine(TokenEngine):
         kv_cache_mib: int,
         threads: int | None,
         examples: Sequence[Example] = EXAMPLES,
+        lookup_tokens: int = 5,
         start_limit_s: int = START_LIMIT_S,
         step_limit_s: float | None = None,
     ) -> None:
@@ -72,6 +73,7 @@ class OpenVINOEngine(TokenEngine):
             "kv_cache_mib": kv_cache_mib,
             "context_tokens": self.context_tokens,
             "threads": threads,
+            "lookup_tokens": lookup_tokens,
             "end_ids": sorted(self.tokenizer.end_ids),
             "vocab_size": self.tokenizer.vocab_size,
             "proof_ids": self.prompts.build(
