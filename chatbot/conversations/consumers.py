@@ -190,7 +190,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._send({"type": "resync"})
         elif self.status == "waiting":
             # The queue has moved, or the desk has opened, which nobody announces.
-            await self._send(await in_database(selectors.standing_frame)(self._conversation))
+            standing = await in_database(selectors.standing_frame)(self._conversation)
+            if standing is not None:
+                await self._send(standing)
 
     _handlers: dict[type[protocol.Frame], Callable[[Any, Any], Awaitable[None]]] = {
         protocol.Hello: hello,

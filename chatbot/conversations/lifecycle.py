@@ -130,5 +130,7 @@ def _tell(conversation: Conversation, before: Status, since: datetime | None) ->
 
 def _tell_places(moved: Conversation, since: datetime) -> None:
     """Those who wait behind it learn their new place."""
-    for waiting in standing.waiting_behind(moved, since):
-        events.publish(waiting.id, standing.updated(waiting))
+    behind = list(standing.waiting_behind(moved, since))
+    first = standing.place_of(behind[0]) if behind else 0
+    for place, waiting in enumerate(behind, start=first):
+        events.publish(waiting.id, standing.updated(waiting, place=place))

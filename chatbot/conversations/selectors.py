@@ -201,10 +201,10 @@ def last_seq(conversation_id: UUID) -> int:
     return Conversation.objects.filter(pk=conversation_id).values_list("last_seq", flat=True).first() or 0
 
 
-def standing_frame(conversation_id: UUID) -> dict[str, Any]:
-    """The `conversation.updated` frame of how the conversation stands now."""
-    conversation = Conversation.objects.select_related("assignee", "visitor").get(pk=conversation_id)
-    return events.frame(updated(conversation))
+def standing_frame(conversation_id: UUID) -> dict[str, Any] | None:
+    """The `conversation.updated` frame of how the conversation stands now; None where it is gone."""
+    found = Conversation.objects.select_related("assignee", "visitor").filter(pk=conversation_id).first()
+    return events.frame(updated(found)) if found else None
 
 
 def open_turn_ids(conversation_id: UUID) -> list[UUID]:

@@ -18,7 +18,7 @@ TOLD_AT_ONCE = 200
 
 
 def opens_at(conversation: Conversation, now: datetime) -> tuple[bool, datetime | None]:
-    """Whether people are there, and if not, when they are again as far as that is known."""
+    """Whether people are there, and if not, when they are again as far as that is known. So far they always are."""
     return True, None
 
 
@@ -50,14 +50,14 @@ def waiting_behind(moved: Conversation, since: datetime) -> QuerySet[Conversatio
     return waiting.select_related("assignee").order_by("waiting_since", "pk")[:TOLD_AT_ONCE]
 
 
-def standing_of(conversation: Conversation) -> dict[str, Any]:
-    """`queue` while it waits, `agent` while a person has it."""
+def standing_of(conversation: Conversation, *, place: int | None = None) -> dict[str, Any]:
+    """`queue` while it waits, `agent` while a person has it. `place` is counted where it is not known."""
     if conversation.status == Status.HUMAN:
         return {"agent": named(conversation.assignee, "name")}
     if conversation.status != Status.WAITING:
         return {}
     is_open, opening = opens_at(conversation, timezone.now())
-    queue: dict[str, Any] = {"place": place_of(conversation), "open": is_open}
+    queue: dict[str, Any] = {"place": place or place_of(conversation), "open": is_open}
     if opening is not None:
         queue["opens_at"] = opening.isoformat()
     if conversation.contact_email:
@@ -65,6 +65,7 @@ def standing_of(conversation: Conversation) -> dict[str, Any]:
     return {"queue": queue}
 
 
-def updated(conversation: Conversation) -> events.ConversationUpdated:
+def updated(conversation: Conversation, *, place: int | None = None) -> events.ConversationUpdated:
     """The event that tells the conversation's pages how it stands."""
-    return events.ConversationUpdated(str(conversation.id), conversation.status, **standing_of(conversation))
+    standing = standing_of(conversation, place=place)
+    return events.ConversationUpdated(str(conversation.id), conversation.status, **standing)

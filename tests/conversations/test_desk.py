@@ -270,6 +270,17 @@ def test_an_address_is_kept_shown_to_staff_forgotten_on_request_and_erased_with_
     assert not Conversation.objects.filter(contact_email="ada@example.com").exists()
 
 
+def test_a_change_of_the_queue_takes_few_queries_for_each_that_waits(
+    kim: User, django_capture_on_commit_callbacks: Any, django_assert_max_num_queries: Any
+) -> None:
+    queue = [services.start_conversation(visitor_id=uuid.uuid4()) for _ in range(12)]
+    for conversation in queue:
+        ask(conversation)
+        handed_over(conversation)
+    with django_assert_max_num_queries(45), django_capture_on_commit_callbacks(execute=True):
+        desk.take_conversation(conversation_id=queue[0].pk, agent=kim, assignment=1)
+
+
 # --- Notes --------------------------------------------------------------------------------------
 
 

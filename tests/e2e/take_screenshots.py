@@ -37,6 +37,8 @@ def take_all(browser: Browser, stack: Stack, images: Path) -> None:
         chat.page.screenshot(path=images / f"chat-phone-{scheme}.png")
         chat.page.context.close()
 
+    take_inbox(browser, stack, images)
+
     staff = _open_page(browser, DESKTOP, "light")
     sign_in(staff, stack, "admin")
     staff.goto(f"{stack.url}/admin/conversations/conversation/")
@@ -54,6 +56,36 @@ def take_all(browser: Browser, stack: Stack, images: Path) -> None:
     staff.goto(f"{stack.url}/help/")
     staff.screenshot(path=images / "help.png")
     staff.context.close()
+
+
+def take_inbox(browser: Browser, stack: Stack, images: Path) -> None:
+    """A customer with a person, as both see it."""
+    chat = _open(browser, stack, DESKTOP, "light")
+    _answered(chat, QUESTION)
+    chat.page.get_by_role("button", name="Talk to a person").first.click()
+    agent = _open_page(browser, DESKTOP, "light")
+    sign_in(agent, stack, "reviewer", to="/dashboard/inbox/")
+    agent.get_by_test_id("waiting").get_by_role("button").first.click()
+    agent.get_by_role("button", name="Take it").click()
+    expect(chat.by("human-banner")).to_be_visible()
+    chat.ask("It says Packed already. Can you still stop it?")
+    agent.get_by_test_id("reply-box").fill("Let me see what I can do. ")
+    agent.get_by_test_id("reply-box").press("Enter")
+    agent.get_by_role("button", name="Note", exact=True).click()
+    agent.get_by_test_id("reply-box").fill("The warehouse answers until 18:00.")
+    agent.get_by_role("button", name="Add note").click()
+    expect(agent.get_by_test_id("note")).to_be_visible()
+    agent.get_by_role("button", name="Suggest a reply").click()
+    expect(agent.get_by_test_id("suggestion")).to_be_visible()
+    agent.screenshot(path=images / "inbox-desktop-light.png")
+
+    phone = _open_page(browser, PHONE, "dark")
+    sign_in(phone, stack, "reviewer", to="/dashboard/inbox/")
+    phone.get_by_test_id("mine").get_by_role("button").first.tap()
+    expect(phone.get_by_test_id("note")).to_be_visible()
+    phone.screenshot(path=images / "inbox-phone-dark.png")
+    for page in (chat.page, agent, phone):
+        page.context.close()
 
 
 def _open_page(browser: Browser, size: dict[str, int], scheme: str) -> Page:
