@@ -150,6 +150,30 @@ describe("answering", () => {
   });
 });
 
+describe("notes", () => {
+  it("are kept apart from what is written to the customer", () => {
+    const session = desk.page();
+    session.setDraft("Dear customer");
+    session.setNote("Difficult one.");
+    session.open("0192c0de-0000-7000-8000-000000000002");
+    expect([session.draft, session.note]).toEqual(["", ""]);
+    session.open(C);
+    expect([session.draft, session.note]).toEqual(["Dear customer", "Difficult one."]);
+    session.addNote();
+    expect(desk.sentOf("note.add")).toMatchObject([{ text: "Difficult one." }]);
+    expect(desk.sentOf("message.send")).toEqual([]);
+    expect([session.draft, session.note]).toEqual(["Dear customer", ""]);
+  });
+
+  it("that are refused come back as notes", () => {
+    const session = desk.page();
+    session.setNote("Difficult one.");
+    session.addNote();
+    desk.say({ type: "error", code: "unavailable", detail: "Not now.", client_id: "id-1", conversation: C });
+    expect([session.draft, session.note, session.notice]).toEqual(["", "Difficult one.", "Not now."]);
+  });
+});
+
 describe("the bot's draft", () => {
   const suggestion = {
     id: "s",

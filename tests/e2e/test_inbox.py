@@ -85,11 +85,12 @@ def test_from_hand_off_to_close_with_nothing_reloaded(chat: ChatPage, open_inbox
     chat.ask("Yes, one from last year.")
     expect(kim.get_by_test_id("message").last).to_contain_text("one from last year")
 
-    # Taken over only by saying so; what Kim is still writing is given back.
+    # Taken over only by saying so; what Kim is still writing goes nowhere.
     kim.get_by_test_id("reply-box").fill("Let me look.")
     sam.get_by_role("button", name="Take over from reviewer").click()
     expect(kim.get_by_test_id("standing")).to_have_text("admin has this conversation.")
-    expect(kim.get_by_test_id("reply-box")).to_have_value("Let me look.")
+    expect(kim.get_by_role("button", name="Reply", exact=True)).to_be_disabled()
+    expect(kim.get_by_test_id("reply-box")).to_have_value("")
 
     sam.get_by_role("button", name="Return to the assistant").click()
     expect(chat.messages("system").last).to_contain_text("talking to the assistant again")

@@ -6,7 +6,9 @@ import * as desk from "./desk";
 import { deskFrames, type AgentFrame, type DeskFrame, type Frame, type Row } from "./protocol";
 import { strings } from "./strings";
 
-const DRAFT = "frontdesk.inbox.draft.";
+/** What is being written to the customer, and what to colleagues: never one where the other belongs. */
+export type Mode = "reply" | "note";
+const DRAFT = { reply: "frontdesk.inbox.draft.", note: "frontdesk.inbox.note." };
 const TYPING_EVERY = 3_000;
 const TYPING_LASTS = 6_000;
 /** A hole may close by itself while frames are still arriving. */
@@ -17,6 +19,7 @@ export interface Pending {
   readonly clientId: string;
   readonly conversation: string;
   readonly text: string;
+  readonly mode: Mode;
   readonly frame: AgentFrame;
 }
 
@@ -36,6 +39,7 @@ export class DeskSession {
   /** The conversation that is to be open; its thread may still be on its way. */
   wanted = $state<string | null>(null);
   draft = $state("");
+  note = $state("");
   pending = $state.raw<readonly Pending[]>([]);
   notice = $state<string | null>(null);
   typing = $state<string | null>(null);
@@ -61,7 +65,7 @@ export class DeskSession {
     this.#around = around;
     this.sound = around.alerts.sound();
     this.wanted = around.address.read();
-    this.draft = this.#readDraft();
+    this.#readDrafts();
     this.#connection = around.connect({
       opened: () => this.#connection.send(deskFrames.hello()),
       closed: () => {
@@ -82,18 +86,20 @@ export class DeskSession {
     this.notice = null;
     this.#seen = 0;
     this.#showTyping(null);
-    this.draft = this.#readDraft();
+    this.#readDrafts();
     this.#around.address.write(conversation);
     this.#connection.send(conversation === null ? deskFrames.leave() : deskFrames.open(conversation));
   }
 
   setDraft(text: string): void {
     this.draft = text;
-    if (this.wanted !== null) {
-      if (text === "") this.#around.storage.remove(DRAFT + this.wanted);
-      else this.#around.storage.set(DRAFT + this.wanted, text);
-    }
+    this.#keep("reply", this.wanted, text);
     if (text === "") this.editing = null;
+  }
+
+  setNote(text: string): void {
+    this.note = text;
+    this.#keep("note", this.wanted, text);
   }
 
   sayTyping(): void {
@@ -147,14 +153,14 @@ export class DeskSession {
   }
 
   addNote(): void {
-    const text = this.draft.trim();
+    const text = this.note.trim();
     const { thread } = this;
     if (text === "" || thread === null) return;
     const clientId = this.#around.newId();
-    if (
-      this.#write(thread.conversation, clientId, text, deskFrames.note(thread.conversation, clientId, text))
-    )
-      this.setDraft("");
+    const frame = deskFrames.note(thread.conversation, clientId, text);
+    if (this.#write({ clientId, conversation: thread.conversation, text, mode: "note", frame })) {
+      this.setNote("");
+    }
   }
 
   setSound(on: boolean): void {
@@ -185,15 +191,15 @@ export class DeskSession {
     if (text === "" || thread === null) return false;
     const clientId = this.#around.newId();
     const frame = deskFrames.answer(thread.conversation, thread.assignment, clientId, text, suggestion);
-    return this.#write(thread.conversation, clientId, text, frame);
+    return this.#write({ clientId, conversation: thread.conversation, text, mode: "reply", frame });
   }
 
-  #write(conversation: string, clientId: string, text: string, frame: AgentFrame): boolean {
-    if (this.link !== "connected" || !this.#connection.send(frame)) {
+  #write(pending: Pending): boolean {
+    if (this.link !== "connected" || !this.#connection.send(pending.frame)) {
       this.notice = strings.offline;
       return false;
     }
-    this.pending = [...this.pending, { clientId, conversation, text, frame }];
+    this.pending = [...this.pending, pending];
     return true;
   }
 
@@ -272,11 +278,10 @@ export class DeskSession {
     }
     if (refused === undefined) return;
     this.pending = this.pending.filter((each) => each !== refused);
-    if (refused.conversation === this.wanted) {
-      this.setDraft(this.draft.trim() === "" ? refused.text : `${refused.text}\n${this.draft}`);
-    } else {
-      this.#around.storage.set(DRAFT + refused.conversation, refused.text);
-    }
+    const { conversation, mode, text } = refused;
+    const beside = this.#kept(mode, conversation);
+    this.#keep(mode, conversation, beside.trim() === "" ? text : `${text}\n${beside}`);
+    if (conversation === this.wanted) this.#readDrafts();
   }
 
   #lost(): void {
@@ -325,7 +330,18 @@ export class DeskSession {
     );
   }
 
-  #readDraft(): string {
-    return this.wanted === null ? "" : (this.#around.storage.get(DRAFT + this.wanted) ?? "");
+  #readDrafts(): void {
+    this.draft = this.#kept("reply", this.wanted);
+    this.note = this.#kept("note", this.wanted);
+  }
+
+  #kept(mode: Mode, conversation: string | null): string {
+    return conversation === null ? "" : (this.#around.storage.get(DRAFT[mode] + conversation) ?? "");
+  }
+
+  #keep(mode: Mode, conversation: string | null, text: string): void {
+    if (conversation === null) return;
+    if (text === "") this.#around.storage.remove(DRAFT[mode] + conversation);
+    else this.#around.storage.set(DRAFT[mode] + conversation, text);
   }
 }
