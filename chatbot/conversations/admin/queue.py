@@ -93,7 +93,6 @@ class ReviewQueueAdmin(ReviewPages, AcceptTurns, TrainingUse, RecordAdmin):
     list_filter = (ReasonFilter, IntentFilter, PutOffFilter)
     list_select_related = ("turn__message", "turn__intent", "claimed_by")
     search_fields = ("turn__message__text",)
-    search_help_text = "Search in questions."
     list_per_page = 50
     ordering = ("skips", "-priority", "-id")
     actions = ("accept_selected", "put_off_selected", "exclude_selected")
