@@ -159,6 +159,8 @@ def _calibration(report: dict[str, Any], rules: GateRules) -> GateResult:
     error, by_chance = (report["calibration"]["candidate"][name] for name in ("error", "by_chance"))
     if error <= rules.calibration_error:
         return _result("calibration", title, "passed", f"It is {error:.3f}.")
+    if report["rows"]["judged"] < rules.fewest_rows:
+        return _result("calibration", title, "unmeasurable", f"It is {error:.3f}, on too few rows to tell.")
     if error <= by_chance:
         reason = (
             f"It is {error:.3f}, and on so few rows even a perfectly calibrated classifier would show up to "

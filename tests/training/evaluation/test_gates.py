@@ -77,6 +77,12 @@ def test_few_rows_fail_whatever_the_figures_say() -> None:
     assert "29 rows" in result.reason
 
 
+def test_on_few_rows_calibration_is_not_judged() -> None:
+    calibration = {"candidate": {"error": 0.2, "by_chance": 0.1}}
+    result = rule(classifier_report(rows={"judged": 18}, calibration=calibration), "calibration")
+    assert (result.outcome, result.blocks) == ("unmeasurable", False)
+
+
 @pytest.mark.parametrize(
     ("change", "rows", "outcome"), [(-0.05, 20, "passed"), (-0.051, 20, "failed"), (-0.9, 19, "unmeasurable")]
 )
