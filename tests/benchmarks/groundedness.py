@@ -62,6 +62,8 @@ _UNKNOWN = re.compile(
     r"see|sure|specify|state|provide|include|answer|advise)\b|\b(?:only says|is about)\b",
     re.I,
 )
+# The number of a step is not a figure.
+_LIST_MARK = re.compile(r"^(?:[-*•]|\d{1,2}[.)])\s+")
 # A greeting or an offer states nothing that a source could support.
 _STATES_NOTHING = re.compile(
     r"^\W*(?:i'm sorry\b.{0,60}|sorry\b.{0,30}|thank you.{0,40}|hello|hi|would you like.*\?|shall i.*\?|"
@@ -244,8 +246,8 @@ def _statements(text: str) -> list[str]:
     """Sentences that say something about the shop: no greetings, offers, or "I don't know"."""
     return [
         sentence
-        for sentence in split_sentences(text.replace(wording.NO_SOURCE, ""))
-        if not _STATES_NOTHING.match(sentence) and not _UNKNOWN.search(sentence)
+        for sentence in (_LIST_MARK.sub("", one) for one in split_sentences(text.replace(wording.NO_SOURCE, "")))
+        if sentence and not _STATES_NOTHING.match(sentence) and not _UNKNOWN.search(sentence)
     ]
 
 
