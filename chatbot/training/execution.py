@@ -13,7 +13,7 @@ from chatbot.training.machine import machine_slot
 from chatbot.training.models import TrainingRun
 from chatbot.training.run_lease import RunLease
 from chatbot.training.runs import claim_run
-from chatbot.training.trainings import train_requested_classifier
+from chatbot.training.trainings import train_requested_classifier, train_requested_generator
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 WORK: dict[str, Callable[[TrainingRun, RunLease], dict[str, Any]]] = {
     TrainingRun.Kind.CROSS_VALIDATION: lambda run, lease: cross_validate_catalogue(run.parameters, lease.progress),
     TrainingRun.Kind.CLASSIFIER: train_requested_classifier,
+    TrainingRun.Kind.GENERATOR: train_requested_generator,
     TrainingRun.Kind.EVALUATION: evaluate_requested,
 }
 UNFORESEEN = "It failed for a reason that nobody foresaw. The log of the training worker has it."

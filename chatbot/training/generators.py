@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from chatbot.exceptions import GeneratorError
+from chatbot.exceptions import DatasetError, GeneratorError
 from chatbot.inference.normalisation import text_key
 from chatbot.intents.shop import load_shop
 from chatbot.releases.artifacts import verify_release_folder
@@ -23,8 +23,11 @@ from chatbot.releases.preparation import generator_directory
 from chatbot.releases.remote import is_remote
 from chatbot.releases.selectors import release_directory
 from chatbot.releases.services import store_release
+from chatbot.training.dataset_files import open_dataset
 from chatbot.training.dataset_rows import ReplyRow, TranscriptRow
 from chatbot.training.evaluation.overlap import TRAINED_ON_FILE
+from chatbot.training.models import Dataset
+from chatbot.training.reply_files import split_replies
 
 if TYPE_CHECKING:
     from chatbot.inference.weights import Progress
@@ -45,6 +48,21 @@ class ReplyMaterial:
     digest: str
     transcripts: Sequence[TranscriptRow] = ()
     told: dict[str, Any] = field(default_factory=dict)
+
+
+def dataset_material(dataset: Dataset, *, adapt: bool, seed: int) -> ReplyMaterial:
+    """A frozen dataset's replies, with its transcripts where the model is to `adapt` to them first.
+
+    Where it holds out none, some are held out here. Raises DatasetError where it is not as it was frozen.
+    """
+    folder = open_dataset(dataset)
+    train, held_out = list(folder.replies("train")), list(folder.replies("held-out"))
+    if not train:
+        raise DatasetError(f"{dataset.name} has no replies to train on: review some, then freeze another.")
+    if not held_out:
+        train, held_out = split_replies(train, seed=seed)
+    transcripts = list(folder.transcripts()) if adapt else []
+    return ReplyMaterial(train, held_out, folder.digest, transcripts, {"dataset": dataset.name})
 
 
 def train_generator(

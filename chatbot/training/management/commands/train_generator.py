@@ -79,9 +79,8 @@ class Command(BaseCommand):
         return {**release.metrics, "release": release.name, "base": release.base, "seed": options["seed"]}
 
     def _material(self, options: dict[str, Any]) -> ReplyMaterial:
-        from chatbot.training.dataset_files import open_dataset
         from chatbot.training.evaluation.rows import rows_digest
-        from chatbot.training.generators import ReplyMaterial
+        from chatbot.training.generators import ReplyMaterial, dataset_material
         from chatbot.training.models import Dataset
         from chatbot.training.reply_files import read_replies, split_replies
         from chatbot.training.selectors import dataset_named
@@ -94,9 +93,4 @@ class Command(BaseCommand):
         dataset = dataset_named(options["dataset"]) if options["dataset"] else Dataset.objects.first()
         if dataset is None:
             raise CommandError("There is no dataset yet: python manage.py freeze_dataset, or use --train F.csv")
-        folder = open_dataset(dataset)
-        train, held_out = list(folder.replies("train")), list(folder.replies("held-out"))
-        if train and not held_out:
-            train, held_out = split_replies(train, seed=options["seed"])
-        transcripts = list(folder.transcripts()) if options["adapt"] else []
-        return ReplyMaterial(train, held_out, folder.digest, transcripts, {"dataset": dataset.name})
+        return dataset_material(dataset, adapt=options["adapt"], seed=options["seed"])
