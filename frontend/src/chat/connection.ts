@@ -32,18 +32,23 @@ const PING_EVERY = 20_000;
 /** A server that says nothing for this long after being asked is gone. */
 const ANSWER_WITHIN = 10_000;
 
-/** A handshake refused this often may mean that the visitor's cookie has expired. */
+/** A handshake refused this often may mean that the visitor's cookie or session has expired. */
 const RENEW_AFTER = 2;
 
 export interface ConnectionOptions {
   url: string;
   renew: () => Promise<void>;
+  /** What is offered as subprotocols: an embedded page says there who it is. */
+  protocols?: () => string[];
   /** For tests. */
   WebSocket?: unknown;
 }
 
 /** Opens the connection and keeps it open until `close`. */
-export function connect({ url, renew, WebSocket }: ConnectionOptions, listener: Listener): Connection {
+export function connect(
+  { url, renew, protocols, WebSocket }: ConnectionOptions,
+  listener: Listener,
+): Connection {
   let failures = 0;
   let pingTimer: ReturnType<typeof setInterval> | undefined;
   let deadline: ReturnType<typeof setTimeout> | undefined;
@@ -55,7 +60,7 @@ export function connect({ url, renew, WebSocket }: ConnectionOptions, listener: 
   }
 
   function open(): ReconnectingWebSocket {
-    const opened = new ReconnectingWebSocket(address, undefined, {
+    const opened = new ReconnectingWebSocket(address, protocols, {
       // Spread, so that a restarted server does not meet all of its visitors in the same instant.
       minReconnectionDelay: 300 + Math.random() * 700,
       maxReconnectionDelay: 10_000,

@@ -11,6 +11,7 @@ import {
   type ClientFrame,
   type ConversationSummary,
   type Frame,
+  type Message,
   type Rating,
   type ServerFrame,
 } from "../shared/protocol";
@@ -53,6 +54,9 @@ export class ChatSession {
   /** Turns that the visitor has asked to stop, or to answer again, without an answer to that so far. */
   cancelling = $state<string | null>(null);
   retrying = $state<string | null>(null);
+
+  /** Told of each reply once it is whole. */
+  onreply: ((role: "bot" | "agent", text: string) => void) | null = null;
 
   readonly delivery: Delivery;
   readonly openTurn = $derived(thread.openTurn(this.thread));
@@ -201,6 +205,16 @@ export class ChatSession {
     this.#setOffline();
   }
 
+  /** The visitor's word on whether what they say may be trained on; it can be given again. */
+  async answerConsent(agreed: boolean): Promise<void> {
+    try {
+      await this.#around.api.consent(agreed);
+      if (this.info !== null) this.info = { ...this.info, agreed };
+    } catch {
+      this.notice = { text: strings.tryLater };
+    }
+  }
+
   dismissNotice(): void {
     this.notice = null;
   }
@@ -244,6 +258,9 @@ export class ChatSession {
       case "ready":
         if (frame.conversation === this.thread.id) this.#opened(frame, before.id);
         break;
+      case "message.posted":
+        this.#tellReply(frame.message);
+        break;
       case "message.accepted":
         this.delivery.accepted(frame.client_id);
         void this.refreshConversations();
@@ -251,8 +268,11 @@ export class ChatSession {
       case "message.rated":
         this.#ratings.delete(frame.message);
         break;
-      case "conversation.updated":
       case "reply.finished":
+        this.#tellReply(frame.message);
+        void this.refreshConversations();
+        break;
+      case "conversation.updated":
         void this.refreshConversations();
         break;
       case "error":
@@ -262,6 +282,10 @@ export class ChatSession {
     if (this.retrying !== null && this.latestTurn?.id !== this.retrying) this.retrying = null;
     if (this.cancelling !== null && this.openTurn?.id !== this.cancelling) this.cancelling = null;
     this.#heal();
+  }
+
+  #tellReply({ role, text }: Message): void {
+    if (role === "bot" || role === "agent") this.onreply?.(role, text);
   }
 
   /** Between asking for another conversation and its `ready`, frames still belong to the one that was left. */
