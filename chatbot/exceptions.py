@@ -17,6 +17,7 @@
     ├── ImportFailed         a file given by an operator can't be read; nothing was changed
     ├── ExportFailed         a file asked for by an operator can't be written; what there was is kept
     ├── BrokerUnavailable    Redis does not answer; the database still has everything
+    ├── IdentityRefused      a host page vouched for a visitor in a way that does not hold
     ├── Refused              a customer's command that was understood and not carried out
     │   ├── NotFound         it names something that does not exist or is somebody else's
     │   ├── Conflict         it no longer applies
@@ -52,6 +53,7 @@ __all__ = [
     "GateClosed",
     "GeneratorError",
     "HandsChanged",
+    "IdentityRefused",
     "ImportFailed",
     "InvalidAddress",
     "InvalidArtifact",
@@ -139,6 +141,10 @@ class ExportFailed(FrontdeskError):
 
 class BrokerUnavailable(FrontdeskError):
     """Redis does not answer."""
+
+
+class IdentityRefused(FrontdeskError):
+    """A host page vouched for a visitor in a way that does not hold."""
 
 
 class Refused(FrontdeskError):

@@ -138,6 +138,7 @@ INSTALLED_APPS = [
     "chatbot.intents",
     "chatbot.knowledge",
     "chatbot.releases",
+    "chatbot.sites",
     "chatbot.conversations",
     "chatbot.training",
     "chatbot.dashboard",

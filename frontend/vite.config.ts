@@ -17,6 +17,11 @@ export default defineConfig({
         inbox: "src/inbox/main.ts",
         figures: "src/dashboard/figures.ts",
         training: "src/dashboard/training.ts",
+        widget: "src/widget/main.ts",
+      },
+      output: {
+        // Other sites' pages name the loader, so its name must stay.
+        entryFileNames: ({ name }) => (name === "widget" ? "widget.js" : "assets/[name]-[hash].js"),
       },
     },
   },

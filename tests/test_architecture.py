@@ -16,7 +16,7 @@ PACKAGE = ROOT / "chatbot"
 # Each floor may import those below it, and itself.
 FLOORS = [
     {"inference"},
-    {"knowledge", "intents", "releases"},
+    {"knowledge", "intents", "releases", "sites"},
     {"conversations"},
     {"training"},
     {"dashboard", "operations"},

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import NinjaAPI, Query, Schema
+from ninja import NinjaAPI, Query, Schema, Status
 from ninja.errors import HttpError
 
 from chatbot.conversations import protocol, selectors
 from chatbot.conversations.handshake import visitor_from_cookies
+from chatbot.conversations.models import Visitor
+from chatbot.conversations.sessions import admitting_site, answer_consent, open_session
+from chatbot.conversations.visitor_tokens import read_token, write_token
+from chatbot.exceptions import IdentityRefused
 from chatbot.intents.shop import load_shop
+from chatbot.sites.models import Site
+from chatbot.sites.selectors import active_site
 
 api = NinjaAPI(title="Frontdesk chat", version="1", docs_url=None, openapi_url=None, urls_namespace="chat-api")
 
@@ -21,6 +28,24 @@ class ChatInfo(Schema):
     greeting: str
     starters: list[str]
     protocol: int
+    training: str
+    agreed: bool | None = None
+
+
+class SessionRequest(Schema):
+    site: str
+    token: str = ""
+    identity: str = ""
+
+
+class Session(Schema):
+    token: str
+    visitor: UUID
+    expires_in: int
+
+
+class Consent(Schema):
+    agreed: bool
 
 
 class ConversationItem(Schema):
@@ -39,23 +64,75 @@ class MessagePage(Schema):
     has_earlier: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose page asks: a visitor, and the site that the page is embedded in."""
+
+    visitor: UUID | None
+    site: Site | None = None
+
+
+def _caller(request: HttpRequest) -> Caller:
+    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return Caller(visitor_from_cookies(request.COOKIES))
+    token = read_token(shown)
+    site = admitting_site(token) if token else None
+    if token is None or site is None:
+        raise HttpError(401, "The session has ended. Open another.")
+    return Caller(token.visitor, site)
+
+
 def _visitor(request: HttpRequest) -> UUID:
-    visitor_id = visitor_from_cookies(request.COOKIES)
+    visitor_id = _caller(request).visitor
     if visitor_id is None:
         raise HttpError(401, "Open the chat page first: it sets the cookie that says who you are.")
     return visitor_id
 
 
+@api.post("/session", response=Session)
+def session(request: HttpRequest, body: SessionRequest) -> dict[str, Any]:
+    """A session for a chat that is embedded in a site, new, renewed, or of the customer whom the site vouches for."""
+    site = active_site(body.site)
+    if site is None:
+        raise HttpError(404, "There is no such site.")
+    try:
+        token = open_session(site=site, token=read_token(body.token), identity=body.identity)
+    except IdentityRefused as error:
+        raise HttpError(403, str(error)) from error
+    return {"token": write_token(token), "visitor": token.visitor, "expires_in": token.age_s}
+
+
+@api.post("/consent", response={204: None})
+def consent(request: HttpRequest, body: Consent) -> Status[None]:
+    """Whether what this visitor says may be trained on. Only an embedded chat asks."""
+    caller = _caller(request)
+    if caller.visitor is None or caller.site is None:
+        raise HttpError(401, "This needs the session of an embedded chat.")
+    answer_consent(visitor_id=caller.visitor, site=caller.site, agreed=body.agreed)
+    return Status(204, None)
+
+
 @api.get("/chat", response=ChatInfo)
 def chat_info(request: HttpRequest) -> dict[str, Any]:
-    """The shop's name and greeting, and questions to start with."""
-    shop = load_shop()
-    return {
+    """What the empty chat shows: the shop's name and greeting, or the site's own, and questions to start with."""
+    caller, shop = _caller(request), load_shop()
+    info = {
         "name": shop.name,
         "greeting": shop.greeting,
         "starters": list(shop.starters),
         "protocol": protocol.VERSION,
+        "training": "shop",
     }
+    if caller.visitor is not None and caller.site is not None:
+        info |= {
+            "name": caller.site.name,
+            "greeting": caller.site.greeting or shop.greeting,
+            "starters": caller.site.starter_questions or list(shop.starters),
+            "training": caller.site.training,
+            "agreed": Visitor.objects.filter(pk=caller.visitor).values_list("agreed_to_training", flat=True).first(),
+        }
+    return info
 
 
 @api.get("/conversations", response=ConversationList)

@@ -21,7 +21,9 @@ from redis.exceptions import RedisError
 from chatbot.conversations import limits, protocol, selectors, services
 from chatbot.conversations.desk.announcements import announce_typing
 from chatbot.conversations.events import group_name
+from chatbot.conversations.handshake import SUBPROTOCOL
 from chatbot.conversations.protocol import BadFrame
+from chatbot.conversations.sessions import admitting_site
 from chatbot.exceptions import Refused
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 WATCH_INTERVAL_S = 3.0
 # A page says at most every few seconds that its customer is typing; what comes faster is not passed on.
 TYPING_GAP_S = 1.0
+# The embedded page asks for a new session, and says why there is none.
+NOT_ADMITTED = 4401
 UNAVAILABLE = "We can't reach our records right now. Your text is kept on this page and sent again by itself."
 
 
@@ -86,7 +90,12 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self.seen_seq = 0
         self.unfillable = ("", 0)
         self.typed_at = 0.0
-        await self.accept()
+        token = self.scope["token"]
+        self.site = await in_database(admitting_site)(token) if token else None
+        # An embedded page offers subprotocols, and a browser takes only an answer that picks one of them.
+        await self.accept(subprotocol=SUBPROTOCOL if token else None)
+        if token and self.site is None:
+            await self.close(NOT_ADMITTED)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -130,13 +139,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
             )
             return
         conversation = await in_database(services.open_conversation)(
-            visitor_id=self.visitor_id, conversation_id=frame.conversation
+            visitor_id=self.visitor_id, conversation_id=frame.conversation, site=self.site
         )
         resume = selectors.Resume(frame.turn, frame.attempt, frame.k) if frame.turn else None
         await self._show(conversation, frame.after_seq if frame.conversation else 0, resume)
 
     async def new_conversation(self, frame: protocol.NewConversation) -> None:
-        conversation = await in_database(services.start_conversation)(visitor_id=self.visitor_id)
+        conversation = await in_database(services.start_conversation)(visitor_id=self.visitor_id, site=self.site)
         await self._show(conversation)
 
     async def send_message(self, frame: protocol.SendMessage) -> None:

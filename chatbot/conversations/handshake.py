@@ -1,21 +1,25 @@
-"""Who may open a chat socket: a page of an allowed origin, with the signed cookie that a GET of `/` has set."""
+"""Who may open a chat socket: a page of an allowed origin, with the cookie that a GET of `/` has set, or a token."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.http.cookie import parse_cookie
 
+from chatbot.conversations.visitor_tokens import read_token
+from chatbot.sites.origins import origin_parts
+
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 SALT = "frontdesk.visitor"
-DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 REFUSED = {"type": "websocket.close", "code": 4403}
+# What an embedded page offers: the protocol that is spoken, and beside it who it is.
+SUBPROTOCOL = "frontdesk.v1"
+TOKEN_PREFIX = "frontdesk.visitor."
 
 
 def visitor_from_cookies(cookies: dict[str, str]) -> uuid.UUID | None:
@@ -49,28 +53,13 @@ def origin_allowed(origin: str | None, host: str, scheme: str) -> bool:
     """
     if origin is None:
         return True
-    page = _origin_parts(origin)
+    page = origin_parts(origin)
     if page is None:
         return False
-    allowed = {_origin_parts(entry) for entry in settings.ALLOWED_ORIGINS}
+    allowed = {origin_parts(entry) for entry in settings.ALLOWED_ORIGINS}
     if not allowed:
-        allowed = {_origin_parts(f"{scheme}://{host}")}
+        allowed = {origin_parts(f"{scheme}://{host}")}
     return page in allowed
-
-
-def _origin_parts(origin: str) -> tuple[str, str, int] | None:
-    """(scheme, host, port) of a well-formed http(s) origin, else None."""
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        return None
-    # An origin is a scheme, a host and a port, and nothing else.
-    if origin != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc or not parts.hostname:
-        return None
-    if parts.scheme not in ("http", "https") or not origin.isascii() or not origin.isprintable() or " " in origin:
-        return None
-    return parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme]
 
 
 def client_address(scope: dict[str, Any]) -> str:
@@ -108,14 +97,24 @@ class ExactOriginMiddleware:
 
 
 class VisitorMiddleware:
-    """Puts the visitor's id and address in the scope; refuses a handshake without the signed cookie."""
+    """Puts the visitor's id and address in the scope; refuses a handshake that does not say who it is of.
+
+    The chat's own page says so by its signed cookie. Embedded in another site it may have none, so there it offers its
+    token as a second subprotocol, which is where a browser lets a page put anything; the token then decides alone.
+    """
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        visitor_id = visitor_from_cookies(parse_cookie(_header(scope, b"cookie")))
+        offered = [entry for entry in scope.get("subprotocols", ()) if entry.startswith(TOKEN_PREFIX)]
+        token = read_token(offered[0].removeprefix(TOKEN_PREFIX)) if offered else None
+        if token is not None:
+            visitor_id: uuid.UUID | None = token.visitor
+        else:
+            visitor_id = None if offered else visitor_from_cookies(parse_cookie(_header(scope, b"cookie")))
         if visitor_id is None:
             await send(REFUSED)
             return
-        await self._application({**scope, "visitor": visitor_id, "address": client_address(scope)}, receive, send)
+        about = {"visitor": visitor_id, "token": token, "address": client_address(scope)}
+        await self._application({**scope, **about}, receive, send)

@@ -16,6 +16,7 @@ from chatbot.conversations.desk.models import CannedReply, Note, Suggestion, Tra
 from chatbot.conversations.legibility import legible
 from chatbot.intents.models import Intent
 from chatbot.releases.models import Release
+from chatbot.sites.models import Site
 
 __all__ = [
     "CannedReply",
@@ -36,15 +37,24 @@ class Visitor(models.Model):
     """A customer's browser, known by a signed cookie that carries this id."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey(Site, models.SET_NULL, null=True, blank=True, related_name="visitors")
     external_id = models.CharField(max_length=200, blank=True, db_index=True)
+    name = models.CharField(max_length=200, blank=True, help_text="As the site vouches for.")
+    email = models.CharField(max_length=200, blank=True, help_text="As the site vouches for.")
+    agreed_to_training = models.BooleanField(null=True, blank=True, help_text="Empty: not asked, or no answer yet.")
     created_at = models.DateTimeField(auto_now_add=True)
     last_seen_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["site", "external_id"], condition=~Q(external_id=""), name="visitor_identity_once"
+            )
+        ]
 
     def __str__(self) -> str:
-        return legible(self.external_id) or f"Visitor {str(self.id)[:8]}"
+        return legible(self.name or self.external_id) or f"Visitor {str(self.id)[:8]}"
 
 
 class Conversation(models.Model):

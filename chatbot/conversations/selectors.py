@@ -203,7 +203,7 @@ def last_seq(conversation_id: UUID) -> int:
 
 def standing_frame(conversation_id: UUID) -> dict[str, Any] | None:
     """The `conversation.updated` frame of how the conversation stands now; None where it is gone."""
-    found = Conversation.objects.select_related("assignee", "visitor").filter(pk=conversation_id).first()
+    found = Conversation.objects.select_related("assignee", "visitor__site").filter(pk=conversation_id).first()
     return events.frame(updated(found)) if found else None
 
 

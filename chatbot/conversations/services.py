@@ -18,10 +18,12 @@ from chatbot.conversations.desk.announcements import announce_change
 from chatbot.conversations.lifecycle import By, Move, move
 from chatbot.conversations.models import Conversation, Message, Turn, Visitor
 from chatbot.conversations.selectors import message_payload, owed_turns, queued_count
+from chatbot.conversations.sessions import may_train_on
 from chatbot.conversations.standing import handed_over, updated
 from chatbot.conversations.threads import append_message, lock_conversation, say
 from chatbot.conversations.triage import triage_again
 from chatbot.exceptions import Busy, Conflict, ConversationClosed, InvalidAddress, NotFound
+from chatbot.sites.models import Site
 
 TITLE_LENGTH = 80
 # Roughly how long one reply takes, for the estimate that `busy` gives.
@@ -39,15 +41,15 @@ class Accepted:
 # --- Visitors and conversations -----------------------------------------------------------------
 
 
-def ensure_visitor(*, visitor_id: UUID) -> Visitor:
-    """The visitor of a signed cookie, stored on their first use of the chat."""
-    visitor, created = Visitor.objects.get_or_create(pk=visitor_id)
+def ensure_visitor(*, visitor_id: UUID, site: Site | None = None) -> Visitor:
+    """The visitor of a signed cookie, or of a site's token, stored on their first use of the chat."""
+    visitor, created = Visitor.objects.get_or_create(pk=visitor_id, defaults={"site": site})
     if not created:
         Visitor.objects.filter(pk=visitor_id).update(last_seen_at=timezone.now())
     return visitor
 
 
-def open_conversation(*, visitor_id: UUID, conversation_id: UUID | None) -> Conversation:
+def open_conversation(*, visitor_id: UUID, conversation_id: UUID | None, site: Site | None = None) -> Conversation:
     """The named conversation, or the visitor's latest that is not closed, or a new one.
 
     Raises:
@@ -59,22 +61,26 @@ def open_conversation(*, visitor_id: UUID, conversation_id: UUID | None) -> Conv
             raise NotFound("This conversation does not exist.")
         return named
     with transaction.atomic():
-        ensure_visitor(visitor_id=visitor_id)
+        visitor = ensure_visitor(visitor_id=visitor_id, site=site)
         latest = (
             Conversation.objects.filter(visitor_id=visitor_id)
             .exclude(status=Conversation.Status.CLOSED)
             .order_by("-updated_at")
             .first()
         )
-        return latest or Conversation.objects.create(visitor_id=visitor_id)
+        return latest or _begin(visitor)
 
 
-def start_conversation(*, visitor_id: UUID) -> Conversation:
+def start_conversation(*, visitor_id: UUID, site: Site | None = None) -> Conversation:
     """A conversation without messages: the visitor's unused one if there is one."""
     with transaction.atomic():
-        ensure_visitor(visitor_id=visitor_id)
+        visitor = ensure_visitor(visitor_id=visitor_id, site=site)
         unused = Conversation.objects.filter(visitor_id=visitor_id, last_seq=0, status=Conversation.Status.BOT).first()
-        return unused or Conversation.objects.create(visitor_id=visitor_id)
+        return unused or _begin(visitor)
+
+
+def _begin(visitor: Visitor) -> Conversation:
+    return Conversation.objects.create(visitor=visitor, training_consent=may_train_on(visitor))
 
 
 # --- The customer writes ------------------------------------------------------------------------

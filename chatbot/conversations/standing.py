@@ -11,15 +11,32 @@ from django.utils import timezone
 
 from chatbot.conversations import events, wording
 from chatbot.conversations.models import Conversation
+from chatbot.sites.hours import BusinessHours
+from chatbot.sites.models import Site
 
 Status = Conversation.Status
 # Nobody counts further, and each change of the queue is told to all of these.
 TOLD_AT_ONCE = 200
 
 
+def business_hours(conversation: Conversation) -> BusinessHours | None:
+    """When people answer this conversation; None where that is always.
+
+    The hours of the visitor's site. A visitor of our own page has none: the only active site's, if there is just one.
+    """
+    site = conversation.visitor.site
+    if site is None:
+        active = list(Site.objects.filter(is_active=True)[:2])
+        site = active[0] if len(active) == 1 else None
+    return site.business_hours if site else None
+
+
 def opens_at(conversation: Conversation, now: datetime) -> tuple[bool, datetime | None]:
-    """Whether people are there, and if not, when they are again as far as that is known. So far they always are."""
-    return True, None
+    """Whether people are there, and if not, when they are again as far as that is known."""
+    hours = business_hours(conversation)
+    if hours is None or hours.is_open(now):
+        return True, None
+    return False, hours.next_opening(now)
 
 
 def handed_over(conversation: Conversation) -> str:
@@ -47,7 +64,7 @@ def place_of(conversation: Conversation) -> int:
 def waiting_behind(moved: Conversation, since: datetime) -> QuerySet[Conversation]:
     """The others that wait since then or later, the longest first."""
     waiting = Conversation.objects.filter(status=Status.WAITING, waiting_since__gte=since).exclude(pk=moved.pk)
-    return waiting.select_related("assignee").order_by("waiting_since", "pk")[:TOLD_AT_ONCE]
+    return waiting.select_related("visitor__site").order_by("waiting_since", "pk")[:TOLD_AT_ONCE]
 
 
 def standing_of(conversation: Conversation, *, place: int | None = None) -> dict[str, Any]:

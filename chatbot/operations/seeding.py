@@ -12,8 +12,10 @@ from django.db import transaction
 from chatbot.conversations.models import CannedReply
 from chatbot.exceptions import FrontdeskError
 from chatbot.intents.models import Example, Intent
+from chatbot.intents.shop import load_shop
 from chatbot.knowledge.models import Article
 from chatbot.operations.demo_transcripts import seed_transcripts
+from chatbot.sites.models import Site
 
 DEMO_DIR = Path(__file__).resolve().parent / "demo"
 
@@ -37,6 +39,7 @@ def seed_demo(directory: Path = DEMO_DIR) -> Seeded:
     """
     try:
         intents, examples = _seed_catalogue(directory)
+        _seed_site()
         articles = _seed_articles(directory / "articles")
         _seed_canned_replies(directory)
         return Seeded(intents, examples, articles, seed_transcripts(directory / "conversations.jsonl"))
@@ -60,6 +63,17 @@ def _seed_catalogue(directory: Path) -> tuple[int, int]:
     before = Example.objects.count()
     Example.objects.bulk_create(examples, ignore_conflicts=True)
     return len(intents), Example.objects.count() - before
+
+
+def _seed_site() -> None:
+    """One site, of the shop's own name, that no page but ours may embed yet."""
+    if not Site.objects.exists():
+        Site.objects.create(
+            key="shop",
+            name=load_shop().name,
+            time_zone="Europe/Dublin",
+            hours="mon-fri 09:00-18:00\nsat 10:00-16:00",
+        )
 
 
 def _seed_articles(directory: Path) -> int:

@@ -14,7 +14,7 @@ from django.db.models import Q
 PASSWORD_LENGTH = 16
 PASSWORD_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
-READABLE_APPS = ("intents", "knowledge", "releases", "conversations", "training")
+READABLE_APPS = ("intents", "knowledge", "releases", "conversations", "training", "embedding")
 # To change a conversation means to act on it: answer as a person, give it back to the bot, close it.
 ACTING = Q(codename__in=("add_review", "change_review", "change_conversation", "export_conversation"))
 # What an operator sees to is the machine; people who answer customers are the support team.
@@ -26,7 +26,7 @@ EVERYDAY = Q(content_type__app_label="conversations") & ACTING
 VOTING = Q(content_type__app_label="training", codename="add_replyvote")
 VIEWING = Q(content_type__app_label__in=READABLE_APPS, codename__startswith="view_")
 # Operators write the catalogue and the articles and run training; transcripts stay unchangeable for everybody.
-OPERATING = Q(content_type__app_label__in=("intents", "knowledge", "training"))
+OPERATING = Q(content_type__app_label__in=("intents", "knowledge", "training", "embedding"))
 PROMOTING = Q(content_type__app_label="releases", codename__startswith="add_")
 
 GROUPS = {

@@ -94,7 +94,14 @@ describe("client frames", () => {
 
 describe("HTTP bodies", () => {
   it("takes what the protocol describes", () => {
-    const chat = { name: "Shop", greeting: "Hello", starters: ["Where is my order?"], protocol: 1 };
+    const chat = {
+      name: "Shop",
+      greeting: "Hello",
+      starters: ["Where is my order?"],
+      protocol: 1,
+      training: "shop",
+      agreed: null,
+    };
     expect(responses.chat(chat)).toEqual(chat);
     const list = {
       conversations: [{ id: "c", title: "Hi", status: "bot", updated_at: "2026-11-24T09:00:00Z" }],

@@ -26,9 +26,17 @@ export class Shop {
 
   api: Api = {
     chat: () =>
-      Promise.resolve({ name: "Shop", greeting: "Hello!", starters: ["Where is it?"], protocol: 1 }),
+      Promise.resolve({
+        name: "Shop",
+        greeting: "Hello!",
+        starters: ["Where is it?"],
+        protocol: 1,
+        training: "shop",
+        agreed: null,
+      }),
     conversations: () => Promise.resolve([]),
     earlier: () => Promise.resolve({ messages: [], has_earlier: false }),
+    consent: () => Promise.resolve(),
     renew: () => Promise.resolve(),
   };
 

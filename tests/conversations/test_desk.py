@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.db import connection
+from django.utils import timezone
 
 from chatbot.conversations import delivery, exports, selectors, services, standing, wording
 from chatbot.conversations.delivery import Reply
@@ -18,9 +20,10 @@ from chatbot.conversations.desk import selectors as reads
 from chatbot.conversations.desk import services as desk
 from chatbot.conversations.desk import suggestions
 from chatbot.conversations.desk.models import Suggestion, Transition
-from chatbot.conversations.models import Conversation, Message, Review, Turn
+from chatbot.conversations.models import Conversation, Message, Review, Turn, Visitor
 from chatbot.exceptions import Conflict, ConversationClosed, HandsChanged, InvalidAddress, LeaseLost, NotFound
 from chatbot.operations.staff import sync_groups
+from chatbot.sites.models import Site
 
 Frames = list[dict[str, Any]]
 
@@ -268,6 +271,55 @@ def test_an_address_is_kept_shown_to_staff_forgotten_on_request_and_erased_with_
     leave("ada@example.com")
     waiting.visitor.delete()
     assert not Conversation.objects.filter(contact_email="ada@example.com").exists()
+
+
+# --- Outside business hours -------------------------------------------------------------------------
+
+
+def closed_site(key: str = "shop", **fields: Any) -> Site:
+    """A site that opens tomorrow at nine."""
+    tomorrow = (timezone.now() + timedelta(days=1)).strftime("%a").lower()
+    return Site.objects.create(key=key, name="Shop", hours=f"{tomorrow} 09:00-18:00", **fields)
+
+
+def test_outside_business_hours_the_customer_is_told_when_and_how_they_are_answered(
+    conversation: Conversation,
+) -> None:
+    closed_site()
+    ask(conversation)
+    handed_over(conversation)
+    said = written(conversation, "system")[-1]
+    assert "we are back on" in said
+    assert "at 09:00 (UTC)" in said
+    assert "Leave your e-mail address" in said
+    queue = standing.standing_of(conversation)["queue"]
+    assert (queue["open"], queue["opens_at"][11:16]) == (False, "09:00")
+
+
+@pytest.mark.parametrize(
+    ("sites", "own", "is_open"),
+    [
+        ([], None, True),
+        ([("one", True, True)], None, False),
+        ([("one", True, True), ("two", True, True)], None, True),
+        ([("one", True, True), ("two", False, True)], None, False),
+        ([("one", True, True), ("two", True, False)], "two", True),
+        ([("one", True, True), ("two", True, False)], "one", False),
+    ],
+)
+def test_whose_hours_count(
+    conversation: Conversation, sites: list[tuple[str, bool, bool]], own: str | None, is_open: bool
+) -> None:
+    """The visitor's own site's; of our own page the only active one's, else somebody is there."""
+    for key, is_active, is_closed in sites:
+        site = closed_site(key, is_active=is_active)
+        if not is_closed:
+            site.hours = ""
+            site.save()
+        if key == own:
+            Visitor.objects.update(site=site)
+    conversation = Conversation.objects.get(pk=conversation.pk)
+    assert standing.opens_at(conversation, timezone.now())[0] == is_open
 
 
 def test_a_change_of_the_queue_takes_few_queries_for_each_that_waits(

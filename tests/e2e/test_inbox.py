@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -35,6 +36,37 @@ def open_inbox(browser: Browser, stack: Stack) -> Iterator[OpenInbox]:
     yield open_as
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def set_hours(browser: Browser, stack: Stack) -> Iterator[Callable[[str], None]]:
+    """Says when the demo shop's desk is open: always, unless a test says otherwise. No other site counts meanwhile."""
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, stack, "admin", to="/admin/embedding/site/")
+    addresses = [link.get_attribute("href") for link in page.locator("#result_list tbody th a").all()]
+
+    def change(address: str | None, *, is_active: bool | None = None, hours: str | None = None) -> str:
+        page.goto(f"{stack.url}{address}")
+        if is_active is not None:
+            page.locator("#id_is_active").set_checked(is_active)
+        if hours is not None:
+            page.locator("#id_hours").fill(hours)
+        key = page.locator("#id_key").input_value()
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(page.locator(".messagelist .success")).to_be_visible()
+        return key
+
+    shops = [address for address in addresses if change(address, is_active=False) == "shop"]
+
+    def set_to(hours: str) -> None:
+        change(shops[0], is_active=True, hours=hours)
+
+    set_to("")
+    yield set_to
+    for address in addresses:
+        change(address, is_active=True)
+    context.close()
 
 
 def ask_for_a_person(chat: ChatPage) -> None:
@@ -136,6 +168,29 @@ def test_what_happened_while_the_connection_was_gone_is_there_afterwards(chat: C
     kim.get_by_test_id("reply-box").fill("Yes!")
     kim.get_by_test_id("reply-box").press("Control+Enter")
     expect(chat.messages("agent").last).to_contain_text("Yes!")
+
+
+def test_outside_business_hours_an_address_is_left_and_staff_see_it(
+    chat: ChatPage, open_inbox: OpenInbox, set_hours: Callable[[str], None]
+) -> None:
+    set_hours(f"{datetime.now(UTC) + timedelta(days=2):%a} 09:00-18:00".lower())
+    chat.ask("How do I clean my boots?")
+    chat.expect_replies(1)
+    ask_for_a_person(chat)
+    expect(chat.messages("system").last).to_contain_text("Nobody is here right now; we are back on")
+    assert serious_violations(chat.page) == []
+    chat.page.get_by_label("E-mail address").fill("ada@example")
+    chat.page.get_by_role("button", name="Leave it").click()
+    expect(chat.page.get_by_text("such as name@example.com")).to_be_visible()
+    chat.page.get_by_label("E-mail address").fill("ada@example.com")
+    chat.page.get_by_role("button", name="Leave it").click()
+    expect(chat.by("email-left")).to_contain_text("ada@example.com")
+    chat.page.reload()
+    expect(chat.by("email-left")).to_contain_text("ada@example.com")
+    kim = open_inbox("reviewer")
+    open_conversation(kim, "waiting", "boots")
+    expect(kim.get_by_test_id("standing")).to_contain_text("ada@example.com")
+    set_hours("")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -32,12 +32,14 @@ const PING_EVERY = 20_000;
 /** A server that says nothing for this long after being asked is gone. */
 const ANSWER_WITHIN = 10_000;
 
-/** A handshake refused this often may mean that the visitor's cookie has expired. */
+/** A handshake refused this often may mean that the visitor's cookie or session has expired. */
 const RENEW_AFTER = 2;
 
 export interface ConnectionOptions {
   url: string;
   renew: () => Promise<void>;
+  /** What is offered as subprotocols: an embedded page says there who it is. */
+  protocols?: () => string[];
   /** For tests. */
   WebSocket?: unknown;
 }
@@ -49,7 +51,7 @@ export function connect(options: ConnectionOptions, listener: Listener): Connect
 
 /** Opens a connection that speaks any set of frames with a ping, and keeps it open until `close`. */
 export function hold<F, C extends { type: string }>(
-  { url, renew, WebSocket }: ConnectionOptions,
+  { url, renew, protocols, WebSocket }: ConnectionOptions,
   parse: (text: string) => F | null,
   listener: Listener<F>,
 ): Connection<C> {
@@ -64,7 +66,7 @@ export function hold<F, C extends { type: string }>(
   }
 
   function open(): ReconnectingWebSocket {
-    const opened = new ReconnectingWebSocket(address, undefined, {
+    const opened = new ReconnectingWebSocket(address, protocols, {
       // Spread, so that a restarted server does not meet all of its visitors in the same instant.
       minReconnectionDelay: 300 + Math.random() * 700,
       maxReconnectionDelay: 10_000,

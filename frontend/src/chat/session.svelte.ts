@@ -11,6 +11,7 @@ import {
   type ClientFrame,
   type ConversationSummary,
   type Frame,
+  type Message,
   type Rating,
   type ServerFrame,
 } from "../shared/protocol";
@@ -59,6 +60,9 @@ export class ChatSession {
   retrying = $state<string | null>(null);
   /** In words, while somebody of the team is writing. */
   typing = $state<string | null>(null);
+
+  /** Told of each reply once it is whole. */
+  onreply: ((role: "bot" | "agent", text: string) => void) | null = null;
 
   readonly delivery: Delivery;
   readonly openTurn = $derived(thread.openTurn(this.thread));
@@ -214,6 +218,16 @@ export class ChatSession {
     this.#setOffline();
   }
 
+  /** The visitor's word on whether what they say may be trained on; it can be given again. */
+  async answerConsent(agreed: boolean): Promise<void> {
+    try {
+      await this.#around.api.consent(agreed);
+      if (this.info !== null) this.info = { ...this.info, agreed };
+    } catch {
+      this.notice = { text: strings.tryLater };
+    }
+  }
+
   dismissNotice(): void {
     this.notice = null;
   }
@@ -258,6 +272,10 @@ export class ChatSession {
       case "ready":
         if (frame.conversation === this.thread.id) this.#opened(frame, before.id);
         break;
+      case "message.posted":
+        this.#showTyping(null);
+        this.#tellReply(frame.message);
+        break;
       case "message.accepted":
         this.delivery.accepted(frame.client_id);
         void this.refreshConversations();
@@ -265,17 +283,15 @@ export class ChatSession {
       case "agent.typing":
         this.#showTyping(strings.isTyping(frame.name));
         break;
-      case "message.posted":
-        this.#showTyping(null);
-        break;
       case "message.rated":
         this.#ratings.delete(frame.message);
         break;
-      case "conversation.updated":
-        if (frame.status !== "human") this.#showTyping(null);
+      case "reply.finished":
+        this.#tellReply(frame.message);
         void this.refreshConversations();
         break;
-      case "reply.finished":
+      case "conversation.updated":
+        if (frame.status !== "human") this.#showTyping(null);
         void this.refreshConversations();
         break;
       case "error":
@@ -285,6 +301,10 @@ export class ChatSession {
     if (this.retrying !== null && this.latestTurn?.id !== this.retrying) this.retrying = null;
     if (this.cancelling !== null && this.openTurn?.id !== this.cancelling) this.cancelling = null;
     this.#heal();
+  }
+
+  #tellReply({ role, text }: Message): void {
+    if (role === "bot" || role === "agent") this.onreply?.(role, text);
   }
 
   /** Between asking for another conversation and its `ready`, frames still belong to the one that was left. */

@@ -94,6 +94,11 @@ export const strings = {
   edit: "Edit",
   discard: "Discard",
   disclaimer: "Answers come from an AI and can be wrong.",
+  trainingNotice: "Conversations, with personal data removed, help to improve them.",
+  consentQuestion: "May we use this conversation, with personal data removed, to improve our answers?",
+  consentYes: "Yes, you may",
+  consentNo: "No",
+  closeChat: "Close the chat",
 
   waitingTitle: "You’re in the queue for a person.",
   waitingNext: "You’re next in the queue for a person.",

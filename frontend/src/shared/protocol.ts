@@ -209,7 +209,14 @@ export const clientFrames = {
 
 export type ClientFrame = ReturnType<(typeof clientFrames)[keyof typeof clientFrames]>;
 
-const chatInfo = object({ name: string, greeting: string, starters: array(string), protocol: integer });
+const chatInfo = object({
+  name: string,
+  greeting: string,
+  starters: array(string),
+  protocol: integer,
+  training: literal("shop", "never", "notice", "ask"),
+  agreed: nullable(boolean),
+});
 const conversationSummary = object({ id: string, title: string, status, updated_at: string });
 const conversationList = object({ conversations: array(conversationSummary) });
 const earlierMessages = object({ messages: array(message), has_earlier: boolean });

@@ -40,3 +40,13 @@ export function openStorage(native: () => globalThis.Storage = () => globalThis.
     },
   };
 }
+
+/** The part of a storage whose keys begin with the prefix, which its user does not see. */
+export function partOf(storage: Storage, prefix: string): Storage {
+  return {
+    get: (key) => storage.get(prefix + key),
+    set: (key, value) => storage.set(prefix + key, value),
+    remove: (key) => storage.remove(prefix + key),
+    keys: (wanted) => storage.keys(prefix + wanted).map((key) => key.slice(prefix.length)),
+  };
+}

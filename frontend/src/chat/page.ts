@@ -1,0 +1,65 @@
+/** Opens the chat in the page's `#app`: by itself or embedded, it differs only in what it is given here. */
+import { mount } from "svelte";
+
+import type { Storage } from "../shared/storage";
+import { restoreTheme } from "../shared/theme";
+import type { Api } from "./api";
+import App from "./App.svelte";
+import { connect } from "./connection";
+import { ChatSession } from "./session.svelte";
+
+/** Frames may have changed while the page slept longer than this. */
+const NAP = 5_000;
+
+export interface PageOptions {
+  target: HTMLElement;
+  storage: Storage;
+  api: Api;
+  protocols?: () => string[];
+  /** Where the page around can hide the chat. */
+  onclose?: () => void;
+}
+
+export function openPage({ target, storage, api, protocols, onclose }: PageOptions): ChatSession {
+  restoreTheme(storage);
+  const url = `${location.origin.replace(/^http/, "ws")}/ws/chat/`;
+  const session = new ChatSession({
+    api,
+    connect: (listener) => connect({ url, renew: api.renew, ...(protocols ? { protocols } : {}) }, listener),
+    storage,
+    now: () => Date.now(),
+    newId,
+    isOnline: () => navigator.onLine,
+    address: {
+      read: () => /^#([0-9a-f-]{36})$/.exec(location.hash)?.[1] ?? null,
+      write: (conversation) => history.replaceState(history.state, "", `#${conversation}`),
+    },
+  });
+  followPage(session);
+  mount(App, { target, props: { session, storage, ...(onclose ? { onclose } : {}) } });
+  return session;
+}
+
+/** The page is hidden, shown again, taken from the back-forward cache, loses the network: the session hears of it. */
+function followPage(session: ChatSession): void {
+  let hiddenAt = 0;
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) hiddenAt = Date.now();
+    else if (Date.now() - hiddenAt > NAP) session.wake();
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) session.wake();
+  });
+  addEventListener("online", () => session.wake());
+  addEventListener("offline", () => session.networkLost());
+  addEventListener("hashchange", () => {
+    const id = location.hash.slice(1);
+    if (/^[0-9a-f-]{36}$/.test(id)) session.openConversation(id);
+  });
+}
+
+/** `crypto.randomUUID` is missing on plain http, where the shop may well run in a local network. */
+function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
