@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db.models import Count
+
 from chatbot.intents.models import Example, Intent
 
 
@@ -30,6 +32,13 @@ def training_examples() -> list[tuple[str, str]]:
     """(text, intent slug) of every example of an active intent, in a stable order."""
     rows = Example.objects.filter(intent__is_active=True).order_by("id")
     return list(rows.values_list("text", "intent__slug"))
+
+
+def catalogue_size() -> tuple[int, int]:
+    """How many examples `training_examples` gives, and of how many intents."""
+    active = Example.objects.filter(intent__is_active=True)
+    counted = active.aggregate(examples=Count("pk"), intents=Count("intent", distinct=True))
+    return counted["examples"], counted["intents"]
 
 
 def identified_examples() -> list[tuple[int, str, str]]:

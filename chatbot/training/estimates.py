@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from chatbot.intents.selectors import training_examples
+from chatbot.intents.selectors import catalogue_size
 from chatbot.training.models import TrainingRun
 from chatbot.training.selectors import usual_duration
 from chatbot.training.trainers.full import FEW_SHOT, MANY
@@ -37,8 +37,7 @@ def estimate_classifier(preset: str) -> Estimate:
 def _unmeasured(preset: str) -> timedelta:
     if preset == "fast":
         return timedelta(seconds=_FAST_S)
-    examples = training_examples()
-    intents = len({intent for _, intent in examples})
-    recipe = FEW_SHOT if intents and len(examples) / intents <= FEW_EXAMPLES else MANY
+    examples, intents = catalogue_size()
+    recipe = FEW_SHOT if intents and examples / intents <= FEW_EXAMPLES else MANY
     passes = recipe.epochs + recipe.finishing_epochs
-    return timedelta(seconds=_FAST_S + _TUNING_S_PER_TEXT * len(examples) * passes)
+    return timedelta(seconds=_FAST_S + _TUNING_S_PER_TEXT * examples * passes)

@@ -15,10 +15,10 @@ from typing import Generic, TypeVar
 from chatbot.exceptions import DatasetError, ImportFailed
 from chatbot.inference.normalisation import normalise, text_key
 from chatbot.intents.labels import intent_slug, is_out_of_scope
-from chatbot.intents.tables import OVERFULL, Table
-from chatbot.intents.wording import RowProblems
+from chatbot.intents.text_files import text_lines
 from chatbot.training.dataset_rows import IntentRow, ReplyRow, read_row
 from chatbot.training.files import read_examples
+from chatbot.training.reply_files import read_replies
 
 RowT = TypeVar("RowT", IntentRow, ReplyRow)
 Note = Callable[[str], None]
@@ -82,7 +82,7 @@ def read_intent_rows(path: Path, note: Note) -> HeldOutRows[IntentRow]:
     Labels that mean out of scope become an empty intent. Raises ImportFailed, DatasetError.
     """
     if path.suffix.lower() == ".jsonl":
-        return held_out_rows(path.name, _read_lines(path, IntentRow))
+        return held_out_rows(path.name, _read_lines(path))
     examples = read_examples(path, note)
     rows = [
         IntentRow(id=f"line-{number}", text=text, intent="" if is_out_of_scope(label) else _known_slug(label))
@@ -92,21 +92,8 @@ def read_intent_rows(path: Path, note: Note) -> HeldOutRows[IntentRow]:
 
 
 def read_reply_rows(path: Path) -> HeldOutRows[ReplyRow]:
-    """Rows of a `.jsonl` file of ReplyRow, or of a CSV file with the columns text and reply. Raises ImportFailed."""
-    if path.suffix.lower() == ".jsonl":
-        return held_out_rows(path.name, _read_lines(path, ReplyRow))
-    table = Table(path)
-    text, reply = table.column("text"), table.column("reply")
-    rows, problems = [], RowProblems(str(path))
-    for row in table.rows():
-        if row.overfull:
-            problems.add(row.line, OVERFULL)
-        elif row.cells[text].strip() and row.cells[reply].strip():
-            rows.append(ReplyRow(id=f"line-{row.line}", text=row.cells[text], reply=row.cells[reply]))
-    problems.raise_if_any()
-    if not rows:
-        raise ImportFailed(f"{path}: there is no row with a text and a reply.")
-    return held_out_rows(path.name, rows)
+    """Rows of a file as `train_generator` takes it (`reply_files`). Raises ImportFailed, DatasetError."""
+    return held_out_rows(path.name, read_replies(path))
 
 
 def _known_slug(label: str) -> str:
@@ -114,17 +101,13 @@ def _known_slug(label: str) -> str:
     return intent_slug(label) or label
 
 
-def _read_lines(path: Path, kind: type[RowT]) -> list[RowT]:
+def _read_lines(path: Path) -> list[IntentRow]:
     rows = []
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    rows.append(read_row(kind, line))
-                except DatasetError as error:
-                    raise DatasetError(f"{path}, line {number}: {error}") from error
-    except OSError as error:
-        raise ImportFailed(f"{path}: {error.strerror or error}.") from error
+    for number, line in enumerate(text_lines(path), start=1):
+        try:
+            rows.append(read_row(IntentRow, line))
+        except DatasetError as error:
+            raise DatasetError(f"{path}, line {number}: {error}") from error
     if not rows:
         raise ImportFailed(f"{path}: the file has no rows.")
     return rows
