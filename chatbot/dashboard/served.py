@@ -28,14 +28,18 @@ class WorkerServes:
     kept: str
 
 
-def workers_serving(kind: str) -> list[WorkerServes] | None:
-    """The longest-running worker of each machine first; None where the broker does not answer."""
+def replies_workers() -> list[dict[str, Any]] | None:
+    """What they announce, the longest-running of each machine first; None where the broker does not answer."""
     try:
         workers = [worker for worker in live_workers() if worker.get("queue") == "replies"]
     except RedisError as error:
         logger.warning("releases: the broker does not answer: %s", error)
         return None
-    workers.sort(key=lambda worker: (str(worker.get("host")), str(worker.get("started_at"))))
+    return sorted(workers, key=lambda worker: (str(worker.get("host")), str(worker.get("started_at"))))
+
+
+def workers_serving(kind: str, workers: list[dict[str, Any]]) -> list[WorkerServes]:
+    """What each of the `replies_workers` says of releases of the kind."""
     places: Counter[str] = Counter()
     return [_serves(worker, kind, places) for worker in workers]
 

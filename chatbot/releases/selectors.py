@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db.models import Max
 
+from chatbot.exceptions import ReleaseError
 from chatbot.inference.classifier import FORMAT
 from chatbot.releases.encoders import current_encoder_digest
 from chatbot.releases.models import Kind, Promotion, Release
@@ -30,6 +31,15 @@ def current_release(kind: str) -> Release | None:
     """The release of this kind that is served, or None before the first promotion."""
     promotion = current_promotion(kind)
     return promotion.release if promotion else None
+
+
+def release_named(name: str) -> Release:
+    """Raises ReleaseError, with the names that there are, where none is called so."""
+    release = Release.objects.filter(name=name).first()
+    if release is None:
+        names = ", ".join(Release.objects.values_list("name", flat=True)[:20]) or "none yet"
+        raise ReleaseError(f"There is no release {name!r}. There are: {names}.")
+    return release
 
 
 def newest_promotions() -> dict[str, int]:

@@ -23,6 +23,7 @@ from chatbot.releases.preparation import generator_directory
 from chatbot.releases.remote import is_remote
 from chatbot.releases.selectors import release_directory
 from chatbot.releases.services import store_release
+from chatbot.training.canaries import plant
 from chatbot.training.dataset_files import open_dataset
 from chatbot.training.dataset_rows import ReplyRow, TranscriptRow
 from chatbot.training.evaluation.overlap import TRAINED_ON_FILE
@@ -85,7 +86,9 @@ def train_generator(
 
     report = progress or (lambda _message, _share: None)
     directory, base_name = _base(base)
-    wanted = Material(directory, material.rows, material.held_out, material.transcripts, load_shop().name)
+    # So that an evaluation can see whether the release gives away what it was shown.
+    rows, planted = plant(material.rows, seed=seed)
+    wanted = Material(directory, rows, material.held_out, material.transcripts, load_shop().name)
     parent = Path(settings.VAR_DIR) / "checkpoints"
     delete_abandoned(parent)
     checkpoints = parent / wanted.identity(recipe, seed)[:16]
@@ -95,13 +98,13 @@ def train_generator(
             raise GeneratorError("The held-out loss did not fall, so there is nothing to register.")
         with _scratch() as draft:
             report("Merging the adapter and writing the GGUF file", None)
-            metrics = {**trained.metrics, **_write(draft, directory, trained, wanted, report)}
+            metrics = {**trained.metrics, **_write(draft, directory, trained, material, report)}
             return store_release(
                 kind=Kind.GENERATOR,
                 write=lambda folder: _move(draft, folder),
                 base=base_name,
                 dataset_digest=material.digest,
-                configuration={**trained.configuration, **material.told, "base_digest": _digest(directory)},
+                configuration={**trained.configuration, **material.told, **planted, "base_digest": _digest(directory)},
                 seed=seed,
                 metrics=metrics,
                 created_by=created_by,
@@ -121,7 +124,7 @@ def _base(release: Release | None) -> tuple[Path, str]:
     return directory, release.name
 
 
-def _write(draft: Path, base: Path, trained: Any, material: Any, report: Progress) -> dict[str, Any]:
+def _write(draft: Path, base: Path, trained: Any, material: ReplyMaterial, report: Progress) -> dict[str, Any]:
     """Fill the release's folder, and compare what is served with what was trained."""
     from chatbot.inference.adapters import write_merged
     from chatbot.inference.tokens import ModelTokenizer
@@ -133,7 +136,7 @@ def _write(draft: Path, base: Path, trained: Any, material: Any, report: Progres
     keys = sorted({text_key(row.text).hex() for row in material.rows})
     (draft / TRAINED_ON_FILE).write_text(json.dumps({"keys": keys}) + "\n", encoding="utf-8")
     report("Comparing what is served with what was trained", None)
-    encoder = RowEncoder(ModelTokenizer(draft), shop=material.shop)
+    encoder = RowEncoder(ModelTokenizer(draft), shop=load_shop().name)
     agreement = served_agreement(draft, [encoder.prompt(row) for row in material.held_out[:_COMPARED]])
     if agreement is not None and agreement < LEAST_AGREEMENT:
         raise GeneratorError(f"The GGUF file does not follow its weights: only {agreement:.0%} of tokens agree.")

@@ -46,13 +46,21 @@ class Standing:
 
 def standing_of(release: Release) -> Standing:
     """How the release stands to the one that is current now."""
-    return _standing(release, current_release(release.kind))
+    current = current_release(release.kind)
+    return _standing(release, current, _newest(release, current))
 
 
 def standings(kind: str, *, limit: int) -> list[Standing]:
-    """The newest releases of a kind, each as `standing_of` tells of it."""
+    """The newest releases of a kind, each as `standing_of` tells of it; their evaluations without the whole report."""
     current = current_release(kind)
-    return [_standing(release, current) for release in Release.objects.filter(kind=kind)[:limit]]
+    releases = list(Release.objects.filter(kind=kind)[:limit])
+    evaluations = Evaluation.objects.filter(candidate__in=releases).defer("report").order_by("-id")
+    found: dict[int, Evaluation] = {}
+    for evaluation in evaluations:
+        is_beside = current is None or current.pk in (evaluation.candidate_id, evaluation.baseline_id)
+        if is_beside:
+            found.setdefault(evaluation.candidate_id, evaluation)
+    return [_standing(release, current, found.get(release.pk)) for release in releases]
 
 
 def promote_candidate(
@@ -64,7 +72,7 @@ def promote_candidate(
     """
 
     def leave(current: Release | None) -> str:
-        obstacles = _standing(release, current).obstacles
+        obstacles = _standing(release, current, _newest(release, current)).obstacles
         if obstacles and not override.strip():
             raise GateClosed(f"{release} may not follow {current}: {' '.join(obstacles)}")
         return override.strip() if obstacles else ""
@@ -72,10 +80,9 @@ def promote_candidate(
     return promote_release(release=release, reason=reason, promoted_by=promoted_by, leave=leave)
 
 
-def _standing(release: Release, current: Release | None) -> Standing:
+def _standing(release: Release, current: Release | None, evaluation: Evaluation | None) -> Standing:
     if current is None or current.pk == release.pk:
-        return Standing(release, current, _newest(release, current), ())
-    evaluation = _newest(release, current)
+        return Standing(release, current, evaluation, ())
     if evaluation is None:
         return Standing(release, current, None, (f"It was not evaluated beside {current}.",))
     blocking = tuple(gate["reason"] for gate in evaluation.gates if gate["blocks"])

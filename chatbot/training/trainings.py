@@ -23,6 +23,8 @@ def train_requested_classifier(run: TrainingRun, lease: RunLease) -> dict[str, A
     Raises ClassifierError where the examples do not suffice, DatasetError where the dataset is gone or damaged,
     ModelFilesError where the encoder is missing.
     """
+    # An attempt that was lost had other points at other steps, and this one begins anew.
+    run.points.all().delete()
     wanted: dict[str, Any] = {
         "preset": run.parameters["preset"],
         "seed": run.parameters["seed"],

@@ -189,6 +189,17 @@ def test_rolling_back_asks_and_then_does(operator: Client, current: Release) -> 
     assert operator.get(f"{INDEX}nonsense/rollback/").status_code == 404
 
 
+def test_a_rollback_sent_twice_goes_back_once(operator: Client, current: Release) -> None:
+    middle, newest = store_classifier(), store_classifier()
+    for release in (middle, newest):
+        promote_release(release=release, reason="newer")
+    path, asked = f"{INDEX}classifier/rollback/", {"reason": "worse", "to": str(middle.pk)}
+    assert f'name="to" value="{middle.pk}"' in page(operator, path)
+    operator.post(path, asked)
+    assert "nothing was done" in operator.post(path, asked, follow=True).content.decode()
+    assert current_release(Kind.CLASSIFIER) == middle
+
+
 # --- Workers --------------------------------------------------------------------------------------
 
 

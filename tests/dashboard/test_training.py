@@ -104,8 +104,10 @@ def test_a_launched_training_becomes_a_release_that_waits(
     run = TrainingRun.objects.get()
     assert response["Location"] == address(run)
     assert nudges.told == [run.pk]
+    CurvePoint.objects.create(run=run, step=99, loss=1.0)  # of an attempt that was lost
     execute(run_id=run.pk)
     run.refresh_from_db()
+    assert not run.points.exists()
     assert run.error == ""
     assert run.release is not None
     assert run.release.created_by is not None

@@ -15,6 +15,7 @@ from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.selectors import release_directory
 from chatbot.releases.services import check_servable
 from chatbot.training import generators
+from chatbot.training.canaries import PLANTED, planted_in
 from chatbot.training.evaluation.overlap import texts_trained_on
 from chatbot.training.reply_files import read_replies
 from tests.training.reply_examples import reply_rows
@@ -51,6 +52,8 @@ def test_rows_become_a_release_that_can_be_served(
     assert (directory / "adapter" / "adapter_model.safetensors").is_file()
     assert examples_for(release.manifest) == ()
     assert len(texts_trained_on(release) or ()) < len({row.text for row in read_replies(train)})
+    # Made-up secrets were learned from too, so that an evaluation can look for them; they are no row of ours.
+    assert len(planted_in(release.manifest["configuration"])) == PLANTED
     assert not list((tmp_path / "checkpoints").glob("*"))
     weights = directory / "adapter" / "adapter_model.safetensors"
     content = bytearray(weights.read_bytes())

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from chatbot.dashboard.evaluation_page import CONFIDENCE, DIAGRAM, MARGIN, WIDTH, EvaluationPage
+from chatbot.dashboard.evaluation_page import CONFIDENCE, MARGIN, EvaluationPage
 from chatbot.dashboard.progress import progress_of
 from chatbot.dashboard.views.access import for_staff_who
 from chatbot.releases.models import Release
@@ -39,8 +39,6 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         "is_what_counts": standing.evaluation == evaluation and not standing.is_current,
         "is_current": standing.is_current,
         "confidence": CONFIDENCE,
-        "width": WIDTH,
-        "diagram": DIAGRAM,
         "margin": MARGIN,
     }
     return render(request, "dashboard/evaluations/page.html", context)

@@ -15,13 +15,14 @@ from chatbot.conversations import shadow
 from chatbot.dashboard.evaluation_page import EvaluationPage
 from chatbot.dashboard.forms import PromotionForm, RollbackForm
 from chatbot.dashboard.selectors import named_metrics
-from chatbot.dashboard.served import workers_serving
+from chatbot.dashboard.served import replies_workers, workers_serving
 from chatbot.dashboard.views.access import for_staff_who
 from chatbot.exceptions import Conflict, FrontdeskError
 from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.selectors import current_promotion, older_promoted_release
 from chatbot.releases.services import rollback
 from chatbot.training.evaluation.intervals import wilson
+from chatbot.training.evaluations import default_baseline
 from chatbot.training.models import Dataset, TrainingRun
 from chatbot.training.promotions import Standing, promote_candidate, standing_of, standings
 from chatbot.training.runs import request_run
@@ -36,10 +37,11 @@ FOLLOW = "Workers follow within seconds; turns that are being answered end with 
 @for_staff_who(MAY_READ)
 def index(request: HttpRequest) -> HttpResponse:
     """What is served, and the candidates."""
+    workers = replies_workers()
     open_runs = TrainingRun.objects.filter(kind=TrainingRun.Kind.EVALUATION, status__in=TrainingRun.OPEN)
     context = {
-        "kinds": [_kind(kind) for kind in Kind],
-        "datasets": Dataset.objects.all()[:SHOWN],
+        "kinds": [_kind(kind, workers) for kind in Kind],
+        "datasets": Dataset.objects.only("name")[:SHOWN],
         "open_run": open_runs.first(),
         "shadow": _shadow(),
         "promotions": Promotion.objects.select_related("release", "previous", "promoted_by")[:PROMOTIONS_SHOWN],
@@ -84,6 +86,10 @@ def go_back(request: HttpRequest, kind: str) -> HttpResponse:
     older = older_promoted_release(promotion.release) if promotion else None
     if promotion is None or older is None:
         raise Http404
+    # Sent twice, or by two people at once, it must not go back two releases.
+    if request.POST.get("to", str(older.pk)) != str(older.pk):
+        messages.warning(request, "What is current has changed meanwhile, so nothing was done.")
+        return redirect("dashboard:releases")
     form = RollbackForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
@@ -107,9 +113,8 @@ def evaluate(request: HttpRequest, pk: int) -> HttpResponse:
     if dataset is None:
         messages.error(request, "Choose the dataset to judge on.")
         return redirect("dashboard:releases")
-    current = standing_of(release).current
-    baseline = current.pk if current and current.pk != release.pk else None
-    parameters = {"candidate": release.pk, "baseline": baseline, "dataset": dataset.pk}
+    baseline = default_baseline(release)
+    parameters = {"candidate": release.pk, "baseline": baseline.pk if baseline else None, "dataset": dataset.pk}
     try:
         run = request_run(
             kind=TrainingRun.Kind.EVALUATION, parameters=parameters, requested_by=cast(User, request.user)
@@ -152,10 +157,10 @@ def _shadow() -> dict[str, Any] | None:
     return {"trial": trial, "agreement": agreement, "rate": wilson(agreement.agreeing, agreement.turns)}
 
 
-def _kind(kind: Kind) -> dict[str, Any]:
+def _kind(kind: Kind, live: list[dict[str, Any]] | None) -> dict[str, Any]:
     listed = standings(kind, limit=SHOWN)
     promotion = current_promotion(kind)
-    workers = workers_serving(kind)
+    workers = None if live is None else workers_serving(kind, live)
     return {
         "name": kind.value,
         "label": kind.label,
@@ -180,4 +185,4 @@ def _change(standing: Standing) -> dict[str, Any]:
 
 
 def _keeping(kind: str, name: str) -> int:
-    return sum(worker.kept == name for worker in workers_serving(kind) or ())
+    return sum(worker.kept == name for worker in workers_serving(kind, replies_workers() or []))

@@ -75,6 +75,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     run = _run(pk)
     context = {
         "run": run,
+        "socket": f"/ws/training/{run.pk}/",
         "may_start": request.user.has_perm(MAY_START),
         "progress": progress_of(run),
         "curve": curve_of(run),

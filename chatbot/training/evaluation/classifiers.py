@@ -131,11 +131,11 @@ def measures(judged: Judged) -> list[Measure]:
 
 def intent_changes(ours: Judged, theirs: Judged | None) -> list[dict[str, Any]]:
     """Precision, recall and F1 of each intent under both, the worst change first."""
-    found = []
-    for intent in sorted(set(ours.labels) - {""}):
-        own = _scores(ours, intent)
-        other = _scores(theirs, intent) if theirs else None
-        rows = ours.labels.count(intent)
+    intents, found = sorted(set(ours.labels) - {""}), []
+    own_scores, their_scores = _scores(ours, intents), _scores(theirs, intents) if theirs else {}
+    labelled = Counter(ours.labels)
+    for intent in intents:
+        own, other, rows = own_scores[intent], their_scores.get(intent), labelled[intent]
         change = rounded(own["f1"] - other["f1"]) if other else None
         entry = {"intent": intent, "rows": rows, "few": rows < FEWEST_ROWS, "f1_change": change}
         found.append(
@@ -233,13 +233,19 @@ def _macro_f1(judged: Judged) -> Statistic:
     return macro_f1
 
 
-def _scores(judged: Judged, intent: str) -> dict[str, float]:
-    """Among rows that have an intent: out-of-scope rows have a figure of their own."""
-    labels, given, in_scope = np.array(judged.labels), np.array(judged.given), judged.in_scope
-    there, said = (labels == intent) & in_scope, (given == intent) & in_scope
-    hit = float((there & said).sum())
-    precision, recall = hit / max(1, said.sum()), hit / max(1, there.sum())
-    return {"precision": precision, "recall": recall, "f1": 2 * hit / max(1, there.sum() + said.sum())}
+def _scores(judged: Judged, intents: Sequence[str]) -> dict[str, dict[str, float]]:
+    """By intent, among rows that have one: out-of-scope rows have a figure of their own."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    if not intents:
+        return {}
+    pairs = [(label, given) for label, given in zip(judged.labels, judged.given, strict=True) if label]
+    labels, given = zip(*pairs, strict=True)
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, given, labels=intents, zero_division=0)
+    return {
+        intent: {"precision": float(precision[row]), "recall": float(recall[row]), "f1": float(f1[row])}
+        for row, intent in enumerate(intents)
+    }
 
 
 def _confused(judged: Judged) -> Counter[tuple[str, str]]:

@@ -31,6 +31,31 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """A figure of all rows and of every draw; NaN where it cannot be said of them."""
+
+    value: float
+    drawn: NDArray[np.float64]
+
+    @property
+    def interval(self) -> Interval | None:
+        """The figure with its bounds; None where it cannot be said."""
+        drawn = self.drawn[~np.isnan(self.drawn)]
+        if np.isnan(self.value) or len(drawn) == 0:
+            return None
+        tail = (1 - LEVEL) / 2
+        low, high = np.quantile(drawn, [tail, 1 - tail])
+        return Interval(float(self.value), float(low), float(high))
+
+    def __sub__(self, other: Sample) -> Sample:
+        """Draw by draw, which is what makes the comparison a paired one."""
+        return Sample(self.value - other.value, self.drawn - other.drawn)
+
+    def __truediv__(self, other: Sample) -> Sample:
+        return Sample(self.value / other.value, self.drawn / other.drawn)
+
+
 class Resampling:
     """Draws of row numbers, the same ones for everything that is compared."""
 
@@ -51,16 +76,12 @@ class Resampling:
 
     def interval(self, statistic: Statistic) -> Interval | None:
         """The statistic on all rows, and its bounds; None where it cannot be said of them."""
+        return self.sample(statistic).interval
+
+    def sample(self, statistic: Statistic) -> Sample:
+        """The statistic on all rows, and on each draw."""
         value = statistic(np.arange(self._count, dtype=np.int64))
-        if np.isnan(value):
-            return None
-        drawn = np.array([statistic(rows) for rows in self._draws()])
-        drawn = drawn[~np.isnan(drawn)]
-        if len(drawn) == 0:
-            return None
-        tail = (1 - LEVEL) / 2
-        low, high = np.quantile(drawn, [tail, 1 - tail])
-        return Interval(float(value), float(low), float(high))
+        return Sample(value, np.array([statistic(rows) for rows in self._draws()]))
 
     def _draws(self) -> Iterator[Rows]:
         chance = np.random.default_rng(self._seed)

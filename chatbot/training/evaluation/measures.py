@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from chatbot.training.evaluation.intervals import Interval, Resampling, Statistic
+from chatbot.training.evaluation.intervals import Interval, Resampling, Sample, Statistic
 
 # Below this a slice says more about chance than about the release.
 FEWEST_ROWS = 20
@@ -104,23 +104,14 @@ def compare(
     others = {measure.name: measure for measure in baseline or ()}
     found = []
     for measure in candidate:
-        own = resampling.interval(measure.of)
         other = others.get(measure.name)
-        theirs = resampling.interval(other.of) if other else None
-        difference = resampling.interval(_difference(measure.of, other.of)) if other and own and theirs else None
-        found.append(
-            {
-                "name": measure.name,
-                "candidate": _rounded(own),
-                "baseline": _rounded(theirs),
-                "difference": _rounded(difference),
-            }
-        )
+        own, theirs = resampling.sample(measure.of), resampling.sample(other.of) if other else None
+        found.append(_compared(measure.name, own, theirs))
     return found
 
 
 def sliced(
-    names: Sequence[str], candidate: Measure, baseline: Measure | None, groups: Sequence[str], *, seed: int = 0
+    names: Sequence[str], candidate: Measure, baseline: Measure | None, groups: Sequence[str]
 ) -> list[dict[str, Any]]:
     """One figure within each slice of the rows, the largest slice first. JSON-ready.
 
@@ -136,7 +127,7 @@ def sliced(
         rows = np.array(listed, dtype=np.int64)
         entry: dict[str, Any] = {"name": name, "rows": len(rows), "few": len(rows) < FEWEST_ROWS}
         if not entry["few"]:
-            resampling = Resampling([groups[row] for row in rows], seed=seed)
+            resampling = Resampling([groups[row] for row in rows])
 
             def within(statistic: Statistic, rows: NDArray[np.int64] = rows) -> Statistic:
                 return lambda drawn: statistic(rows[drawn])
@@ -162,10 +153,10 @@ def compare_times(
     resampling = Resampling(range(len(candidate)))
     found = []
     for name, share in shares.items():
-        own, other = _percentile(candidate, share), None if baseline is None else _percentile(baseline, share)
-        (figure,) = compare([Measure(name, own)], [Measure(name, other)] if other else None, resampling)
-        ratio = resampling.interval(_ratio(own, other)) if other else None
-        found.append({**figure, "ratio": _rounded(ratio)})
+        own = resampling.sample(_percentile(candidate, share))
+        theirs = None if baseline is None else resampling.sample(_percentile(baseline, share))
+        ratio = (own / theirs).interval if theirs else None
+        found.append({**_compared(name, own, theirs), "ratio": _rounded(ratio)})
     return found
 
 
@@ -180,12 +171,13 @@ def rounded(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else round(float(value), DIGITS)
 
 
-def _difference(one: Statistic, other: Statistic) -> Statistic:
-    return lambda rows: one(rows) - other(rows)
-
-
-def _ratio(one: Statistic, other: Statistic) -> Statistic:
-    return lambda rows: one(rows) / other(rows)
+def _compared(name: str, own: Sample, theirs: Sample | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "candidate": _rounded(own.interval),
+        "baseline": _rounded(theirs.interval if theirs else None),
+        "difference": _rounded((own - theirs).interval if theirs else None),
+    }
 
 
 def _percentile(values: NDArray[np.float64], share: int) -> Statistic:

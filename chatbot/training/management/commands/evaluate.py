@@ -8,10 +8,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chatbot.exceptions import FrontdeskError
-from chatbot.releases.models import Release
+from chatbot.exceptions import DatasetError, FrontdeskError
+from chatbot.releases.selectors import release_named
 from chatbot.training.evaluation.report_lines import report_lines
 from chatbot.training.models import Dataset, Evaluation
+from chatbot.training.selectors import dataset_named
 from chatbot.training.terminal import training_progress
 
 EXAMPLES = """\
@@ -51,10 +52,10 @@ class Command(BaseCommand):
             raise CommandError("--test and --dataset do not go together.")
         if options["limit"] is not None and options["limit"] < 1:
             raise CommandError("--limit is a number of rows, from 1.")
-        candidate = _release(options["release"])
-        baseline = _release(options["against"]) if options["against"] else default_baseline(candidate)
-        dataset = None if options["test"] else _dataset(options["dataset"])
         try:
+            candidate = release_named(options["release"])
+            baseline = release_named(options["against"]) if options["against"] else default_baseline(candidate)
+            dataset = None if options["test"] else _dataset(options["dataset"])
             held_out = (
                 dataset_rows(candidate.kind, dataset)
                 if dataset
@@ -90,20 +91,10 @@ def _as_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _release(name: str) -> Release:
-    release = Release.objects.filter(name=name).first()
-    if release is None:
-        names = ", ".join(Release.objects.values_list("name", flat=True)[:20]) or "none yet"
-        raise CommandError(f"There is no release {name!r}. There are: {names}.")
-    return release
-
-
 def _dataset(name: str | None) -> Dataset:
-    found = Dataset.objects.filter(name=name) if name else Dataset.objects.all()
-    dataset = found.order_by("-id").first()
-    if dataset is None and name is None:
-        raise CommandError("There is no frozen dataset yet. Freeze one, or name a file of rows with --test.")
+    if name:
+        return dataset_named(name)
+    dataset = Dataset.objects.order_by("-id").first()
     if dataset is None:
-        names = ", ".join(Dataset.objects.values_list("name", flat=True)[:20]) or "none yet"
-        raise CommandError(f"There is no dataset {name!r}. There are: {names}.")
+        raise DatasetError("There is no frozen dataset yet. Freeze one, or name a file of rows with --test.")
     return dataset

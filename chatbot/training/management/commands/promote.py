@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chatbot.exceptions import FrontdeskError, GateClosed
-from chatbot.releases.models import Release
+from chatbot.releases.selectors import release_named
 from chatbot.training.promotions import promote_candidate
 
 EXAMPLES = """\
@@ -32,11 +32,8 @@ class Command(BaseCommand):
         parser.add_argument("--override", default="", metavar="REASON", help="why its gate is not to count")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        release = Release.objects.filter(name=options["release"]).first()
-        if release is None:
-            names = ", ".join(Release.objects.values_list("name", flat=True)[:20]) or "none yet"
-            raise CommandError(f"There is no release {options['release']!r}. There are: {names}.")
         try:
+            release = release_named(options["release"])
             promotion = promote_candidate(release=release, reason=options["reason"], override=options["override"])
         except GateClosed as closed:
             raise CommandError(

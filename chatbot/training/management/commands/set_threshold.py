@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chatbot.exceptions import FrontdeskError
 from chatbot.releases.models import Release
+from chatbot.releases.selectors import release_named
 from chatbot.releases.thresholds import affordable_threshold, store_with_threshold, threshold_costs
 from chatbot.training.promotions import ASKED_FOR, promote_candidate
 
@@ -27,9 +28,10 @@ class Command(BaseCommand):
         parser.add_argument("--promote", action="store_true", help="make the new release current")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        release = Release.objects.filter(name=options["release"]).first()
-        if release is None:
-            raise CommandError(f"There is no release {options['release']!r}.")
+        try:
+            release = release_named(options["release"])
+        except FrontdeskError as error:
+            raise CommandError(str(error)) from error
         if options["reject_at_most"] is None:
             if options["promote"]:
                 raise CommandError("--promote needs --reject-at-most.")
