@@ -128,6 +128,9 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# What the audit log keeps of masked fields. Its own mask would hide only the first half of a text.
+AUDITLOG_MASK_CALLABLE = "chatbot.conversations.audit.masked"
+
 # Who may read /metrics: a bearer token. Empty: only clients on this machine.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 

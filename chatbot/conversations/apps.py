@@ -20,5 +20,4 @@ class ConversationsConfig(AppConfig):
             Review,
             exclude_fields=["version", "reviewed_at"],
             mask_fields=["edited_reply", "note"],
-            mask_callable="chatbot.conversations.audit.masked",
         )

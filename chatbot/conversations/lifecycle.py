@@ -125,12 +125,18 @@ def _tell(conversation: Conversation, before: Status, since: datetime | None) ->
     announce_change(conversation.id)
     if Status.WAITING in (before, conversation.status):
         behind = conversation.waiting_since or since or conversation.updated_at
-        transaction.on_commit(lambda: _tell_places(conversation, behind))
+        # Others' places: what fails here must not cost the one who moved what comes after.
+        transaction.on_commit(lambda: _tell_places(conversation, behind), robust=True)
 
 
 def _tell_places(moved: Conversation, since: datetime) -> None:
     """Those who wait behind it learn their new place."""
     behind = list(standing.waiting_behind(moved, since))
     first = standing.place_of(behind[0]) if behind else 0
+    now = timezone.now()
+    openings: dict[int | None, standing.Opening] = {}
     for place, waiting in enumerate(behind, start=first):
-        events.publish(waiting.id, standing.updated(waiting, place=place))
+        site = waiting.visitor.site_id
+        if site not in openings:
+            openings[site] = standing.opens_at(waiting, now)
+        events.publish(waiting.id, standing.updated(waiting, place=place, opening=openings[site]))

@@ -6,7 +6,8 @@ import uuid
 
 from django.db import transaction
 
-from chatbot.conversations.models import Conversation, Visitor
+from chatbot.conversations.models import Conversation, Turn, Visitor
+from chatbot.conversations.triage import triage_again
 from chatbot.conversations.visitor_tokens import VisitorToken
 from chatbot.exceptions import IdentityRefused
 from chatbot.sites.identity import Identity, read_identity
@@ -47,7 +48,13 @@ def answer_consent(*, visitor_id: uuid.UUID, site: Site, agreed: bool) -> None:
     """Keep whether what the visitor says may be trained on: from now on, and for what was said before."""
     Visitor.objects.update_or_create(pk=visitor_id, defaults={"site": site, "agreed_to_training": agreed})
     consent = agreed and site.training != Site.Training.NEVER
+    _set_consent(visitor_id, consent)
+
+
+def _set_consent(visitor_id: uuid.UUID, consent: bool) -> None:
     Conversation.objects.filter(visitor_id=visitor_id).update(training_consent=consent)
+    # What may not be trained on need not be reviewed, and the other way round.
+    triage_again(Turn.objects.filter(conversation__visitor=visitor_id))
 
 
 def may_train_on(visitor: Visitor) -> bool:
@@ -77,7 +84,8 @@ def _identify(site: Site, token: VisitorToken | None, identity: Identity) -> Vis
 
 def _merge(anonymous: uuid.UUID, visitor: Visitor) -> None:
     """What was said before signing in is the customer's; the session that said it ends."""
-    earlier = Visitor.objects.filter(pk=anonymous, external_id="").first()
+    # Locked, as whoever begins a conversation locks it: none may begin between the move and the end.
+    earlier = Visitor.objects.select_for_update().filter(pk=anonymous, external_id="").first()
     if earlier is None:
         return
     Conversation.objects.filter(visitor=earlier).update(visitor=visitor)
@@ -85,3 +93,5 @@ def _merge(anonymous: uuid.UUID, visitor: Visitor) -> None:
         visitor.agreed_to_training = earlier.agreed_to_training
         visitor.save(update_fields=["agreed_to_training"])
     earlier.delete()
+    if visitor.agreed_to_training is False:
+        _set_consent(visitor.pk, False)

@@ -17,6 +17,8 @@ from chatbot.sites.models import Site
 Status = Conversation.Status
 # Nobody counts further, and each change of the queue is told to all of these.
 TOLD_AT_ONCE = 200
+# Whether people are there, and when they are again.
+Opening = tuple[bool, datetime | None]
 
 
 def business_hours(conversation: Conversation) -> BusinessHours | None:
@@ -31,7 +33,7 @@ def business_hours(conversation: Conversation) -> BusinessHours | None:
     return site.business_hours if site else None
 
 
-def opens_at(conversation: Conversation, now: datetime) -> tuple[bool, datetime | None]:
+def opens_at(conversation: Conversation, now: datetime) -> Opening:
     """Whether people are there, and if not, when they are again as far as that is known."""
     hours = business_hours(conversation)
     if hours is None or hours.is_open(now):
@@ -63,26 +65,30 @@ def place_of(conversation: Conversation) -> int:
 
 def waiting_behind(moved: Conversation, since: datetime) -> QuerySet[Conversation]:
     """The others that wait since then or later, the longest first."""
-    waiting = Conversation.objects.filter(status=Status.WAITING, waiting_since__gte=since).exclude(pk=moved.pk)
-    return waiting.select_related("visitor__site").order_by("waiting_since", "pk")[:TOLD_AT_ONCE]
+    waiting = Conversation.objects.filter(status=Status.WAITING, is_demo=False, waiting_since__gte=since)
+    return waiting.exclude(pk=moved.pk).select_related("visitor__site").order_by("waiting_since", "pk")[:TOLD_AT_ONCE]
 
 
-def standing_of(conversation: Conversation, *, place: int | None = None) -> dict[str, Any]:
-    """`queue` while it waits, `agent` while a person has it. `place` is counted where it is not known."""
+def standing_of(
+    conversation: Conversation, *, place: int | None = None, opening: Opening | None = None
+) -> dict[str, Any]:
+    """`queue` while it waits, `agent` while a person has it. `place` and `opening` are found where not known."""
     if conversation.status == Status.HUMAN:
         return {"agent": named(conversation.assignee, "name")}
     if conversation.status != Status.WAITING:
         return {}
-    is_open, opening = opens_at(conversation, timezone.now())
+    is_open, again_at = opening or opens_at(conversation, timezone.now())
     queue: dict[str, Any] = {"place": place or place_of(conversation), "open": is_open}
-    if opening is not None:
-        queue["opens_at"] = opening.isoformat()
+    if again_at is not None:
+        queue["opens_at"] = again_at.isoformat()
     if conversation.contact_email:
         queue["email"] = conversation.contact_email
     return {"queue": queue}
 
 
-def updated(conversation: Conversation, *, place: int | None = None) -> events.ConversationUpdated:
+def updated(
+    conversation: Conversation, *, place: int | None = None, opening: Opening | None = None
+) -> events.ConversationUpdated:
     """The event that tells the conversation's pages how it stands."""
-    standing = standing_of(conversation, place=place)
+    standing = standing_of(conversation, place=place, opening=opening)
     return events.ConversationUpdated(str(conversation.id), conversation.status, **standing)

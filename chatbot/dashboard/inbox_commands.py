@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 
-from chatbot.conversations.desk import protocol, services, suggestions
+from chatbot.conversations.desk import protocol, selectors, services, suggestions
 from chatbot.exceptions import NotFound
 
 
@@ -37,8 +37,9 @@ def close(agent: AbstractBaseUser, frame: protocol.Close) -> None:
     services.close_conversation(conversation_id=frame.conversation, agent=agent, assignment=frame.assignment)
 
 
-def answer(agent: AbstractBaseUser, frame: protocol.Answer) -> None:
-    services.post_agent_message(
+def answer(agent: AbstractBaseUser, frame: protocol.Answer) -> dict[str, Any]:
+    """Gives the message as the inbox carries it."""
+    message = services.post_agent_message(
         conversation_id=frame.conversation,
         author=agent,
         text=frame.text,
@@ -46,6 +47,7 @@ def answer(agent: AbstractBaseUser, frame: protocol.Answer) -> None:
         client_id=frame.client_id,
         suggestion_id=frame.suggestion,
     )
+    return selectors.staff_message(message)
 
 
 def add_note(agent: AbstractBaseUser, frame: protocol.AddNote) -> None:
@@ -66,7 +68,6 @@ COMMANDS: dict[type[Any], Callable[[AbstractBaseUser, Any], None]] = {
     protocol.Release: release,
     protocol.GiveBack: give_back,
     protocol.Close: close,
-    protocol.Answer: answer,
     protocol.AddNote: add_note,
     protocol.Seen: seen,
     protocol.Suggest: suggest,

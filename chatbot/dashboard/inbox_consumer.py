@@ -8,6 +8,7 @@ import time
 from typing import Any
 from uuid import UUID
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import Error as DatabaseError
@@ -17,7 +18,6 @@ from chatbot.conversations.consumers import in_database
 from chatbot.conversations.desk import presence, protocol, selectors
 from chatbot.conversations.desk.announcements import GROUP, announce_agents
 from chatbot.conversations.events import group_name
-from chatbot.conversations.models import Message
 from chatbot.conversations.protocol import (
     CLOSE_BAD_FRAMES,
     MAX_BAD_FRAMES,
@@ -30,7 +30,7 @@ from chatbot.conversations.protocol import (
 from chatbot.conversations.publisher import publisher
 from chatbot.conversations.selectors import last_seq
 from chatbot.conversations.standing import named
-from chatbot.dashboard.inbox_commands import COMMANDS
+from chatbot.dashboard.inbox_commands import COMMANDS, answer
 from chatbot.exceptions import NotFound, Refused
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ class InboxConsumer(AsyncWebsocketConsumer):
     agent_id: int | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # What is read is compared and told before anything else is read, and no look puts back a thread that was left.
+        self.one_at_a_time = asyncio.Lock()
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -63,6 +65,13 @@ class InboxConsumer(AsyncWebsocketConsumer):
                 await in_database(presence.withdraw)(self.channel_name, self.agent_id)
                 announce_agents()
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Without the base's check for old database connections, which would cost a thread for every word.
+        handler = getattr(self, get_handler_name(message), None)
+        if handler is not None:
+            async with self.one_at_a_time:
+                await handler(message)
+
     async def connect(self) -> None:
         self.rows: dict[str, dict[str, Any]] = {}
         self.thread: dict[str, Any] | None = None
@@ -70,8 +79,6 @@ class InboxConsumer(AsyncWebsocketConsumer):
         self.seen_seq = 0
         self.bad_frames = 0
         self.typed_at = 0.0
-        # Rows are read and compared one after the other, so that an older look never overwrites a newer one.
-        self.one_look = asyncio.Lock()
         await self.accept()
         if await self._current_agent() is None:
             await self.close(REFUSED)
@@ -128,8 +135,11 @@ class InboxConsumer(AsyncWebsocketConsumer):
             case protocol.AgentTyping():
                 self._type(agent, frame.conversation)
             case protocol.Answer():
-                await in_database(COMMANDS[type(frame)])(agent, frame)
-                await self._acknowledge(frame)
+                message = await in_database(answer)(agent, frame)
+                # The page learns here that it has arrived, also where it had arrived before.
+                await self._send(
+                    {"type": "thread.message", "conversation": str(frame.conversation), "message": message}
+                )
             case _:
                 await in_database(COMMANDS[type(frame)])(agent, frame)
 
@@ -175,17 +185,16 @@ class InboxConsumer(AsyncWebsocketConsumer):
         await self._look_at_agents()
 
     async def _look_at(self, conversation: str) -> None:
-        async with self.one_look:
-            rows = await in_database(selectors.desk_rows)([UUID(conversation)])
-            await self._tell_row(conversation, rows[0] if rows else None)
-            if self.thread is not None and conversation == self.thread["conversation"]:
-                state = await in_database(selectors.thread_state)(UUID(conversation))
-                if state is None:
-                    await self._send({"type": "thread.gone", "conversation": conversation})
-                    self.thread = None
-                elif state != self.thread:
-                    self.thread = state
-                    await self._send({"type": "thread.updated", **state})
+        rows = await in_database(selectors.desk_rows)([UUID(conversation)])
+        await self._tell_row(conversation, rows[0] if rows else None)
+        if self.thread is not None and conversation == self.thread["conversation"]:
+            state = await in_database(selectors.thread_state)(UUID(conversation))
+            if state is None:
+                await self._send({"type": "thread.gone", "conversation": conversation})
+                self.thread = None
+            elif state != self.thread:
+                self.thread = state
+                await self._send({"type": "thread.updated", **state})
 
     async def _tell_row(self, conversation: str, row: dict[str, Any] | None) -> None:
         if row is None:
@@ -205,13 +214,14 @@ class InboxConsumer(AsyncWebsocketConsumer):
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
             try:
-                if await self._current_agent() is None:
-                    await self.close(REFUSED)
-                    return
-                assert self.agent_id is not None
-                await in_database(presence.announce)(self.channel_name, self.agent_id)
-                await self._catch_up()
-                await self._look_at_agents()
+                async with self.one_at_a_time:
+                    if await self._current_agent() is None:
+                        await self.close(REFUSED)
+                        return
+                    assert self.agent_id is not None
+                    await in_database(presence.announce)(self.channel_name, self.agent_id)
+                    await self._catch_up()
+                    await self._look_at_agents()
             except DatabaseError as problem:
                 logger.error("the database does not answer: %s", problem)
 
@@ -220,10 +230,9 @@ class InboxConsumer(AsyncWebsocketConsumer):
         if self.agent_id is None:
             return
         await self._subscribe(GROUP)
-        async with self.one_look:
-            rows = {row["conversation"]: row for row in await in_database(selectors.desk_rows)()}
-            for conversation in self.rows.keys() | rows.keys():
-                await self._tell_row(conversation, rows.get(conversation))
+        rows = {row["conversation"]: row for row in await in_database(selectors.desk_rows)()}
+        for conversation in self.rows.keys() | rows.keys():
+            await self._tell_row(conversation, rows.get(conversation))
         if self.thread is not None:
             conversation = self.thread["conversation"]
             await self._subscribe(group_name(conversation))
@@ -236,13 +245,12 @@ class InboxConsumer(AsyncWebsocketConsumer):
     async def _open(self, conversation_id: UUID, after_seq: int) -> None:
         await self._leave()
         await self._subscribe(group_name(conversation_id))
-        async with self.one_look:
-            ready = await in_database(selectors.thread_snapshot)(conversation_id, after_seq=after_seq)
-            if ready is None:
-                raise NotFound("This conversation does not exist.")
-            self.thread = await in_database(selectors.thread_state)(conversation_id)
-            self.seen_seq = ready["seq"]
-            await self._send({"type": "thread.ready", **ready})
+        ready = await in_database(selectors.thread_snapshot)(conversation_id, after_seq=after_seq)
+        if ready is None:
+            raise NotFound("This conversation does not exist.")
+        self.thread = selectors.state_in(ready)
+        self.seen_seq = ready["seq"]
+        await self._send({"type": "thread.ready", **ready})
 
     async def _leave(self) -> None:
         if self.thread is None:
@@ -266,15 +274,6 @@ class InboxConsumer(AsyncWebsocketConsumer):
 
     async def conversation_delta(self, message: dict[str, Any]) -> None:
         """The bot is writing; the inbox shows what it has written once it is finished."""
-
-    async def _acknowledge(self, frame: protocol.Answer) -> None:
-        def stored() -> dict[str, Any] | None:
-            messages = Message.objects.select_related("author", "turn__intent").filter(role=Message.Role.AGENT)
-            message = messages.filter(conversation=frame.conversation, client_id=frame.client_id).first()
-            return selectors.staff_message(message) if message else None
-
-        payload = await in_database(stored)()
-        await self._send({"type": "thread.message", "conversation": str(frame.conversation), "message": payload})
 
     def _type(self, agent: AbstractBaseUser, conversation_id: UUID) -> None:
         now = time.monotonic()

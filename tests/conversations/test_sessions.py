@@ -13,11 +13,13 @@ from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.core import signing
 from django.test import Client
+from django.utils import timezone
 
 from chatbot.asgi import application
 from chatbot.conversations import consumers, services
 from chatbot.conversations.handshake import SALT, SUBPROTOCOL, TOKEN_PREFIX
-from chatbot.conversations.models import Conversation, Visitor
+from chatbot.conversations.models import Conversation, ReviewItem, Turn, Visitor
+from chatbot.conversations.triage import triage_due
 from chatbot.conversations.visitor_tokens import VisitorToken, read_token, write_token
 from chatbot.sites.models import Site
 
@@ -227,6 +229,26 @@ def test_a_refusal_survives_signing_in(site: Site):
     session(token=token, identity=signed())
     assert Visitor.objects.get(external_id="customer-7").agreed_to_training is False
     assert not said(session(identity=signed())["token"]).training_consent
+
+
+def test_a_refusal_given_elsewhere_reaches_what_the_customer_had_said_before(site: Site):
+    said(session(identity=signed())["token"])
+    token = session()["token"]
+    said(token)
+    answer(token, False)
+    session(token=token, identity=signed())
+    assert list(Conversation.objects.values_list("training_consent", flat=True)) == [False, False]
+
+
+def test_who_takes_consent_back_is_no_longer_in_the_review_queue(site: Site):
+    token = session()["token"]
+    said(token)
+    Turn.objects.update(status=Turn.Status.DONE, is_miss=True, finished_at=timezone.now())
+    triage_due()
+    assert ReviewItem.objects.count() == 1
+    answer(token, False)
+    triage_due()
+    assert not ReviewItem.objects.exists()
 
 
 # --- The page and the loader --------------------------------------------------------------------------

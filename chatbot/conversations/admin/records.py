@@ -60,7 +60,7 @@ class VisitorAdmin(RecordAdmin):
     search_fields = ("external_id", "id")
     search_help_text = "Search in external ids and visitor ids."
     date_hierarchy = "last_seen_at"
-    fields = ("id", "name", "created_at", "last_seen_at", "conversations_of_visitor")
+    fields = ("id", "name", "site", "email", "created_at", "last_seen_at", "conversations_of_visitor")
     readonly_fields = ("name", "conversations_of_visitor")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Visitor]:

@@ -136,6 +136,13 @@ def thread_snapshot(conversation_id: UUID, *, after_seq: int = 0) -> dict[str, A
     }
 
 
+def state_in(ready: dict[str, Any]) -> dict[str, Any]:
+    """What `thread_state` gives, out of a snapshot of the same moment."""
+    return {
+        name: ready[name] for name in ("conversation", "status", "assignment", "assignee", "email") if name in ready
+    }
+
+
 def thread_state(conversation_id: UUID) -> dict[str, Any] | None:
     """The `thread.updated` frame's contents but for its type."""
     conversation = Conversation.objects.select_related("assignee").filter(pk=conversation_id).first()

@@ -98,7 +98,7 @@ def write_suggestion(*, suggestion_id: UUID, models: ServedModels) -> None:
         _settle(suggestion_id, Status.FAILED, error=TROUBLE)
     except FrontdeskError as error:
         logger.error("suggestion %s was not written: %s", suggestion_id, error)
-        _settle(suggestion_id, Status.FAILED, error=str(error))
+        _settle(suggestion_id, Status.FAILED, error=str(error)[:400])
     except Exception:  # a fault of ours must not leave an agent waiting
         logger.exception("suggestion %s was not written", suggestion_id)
         _settle(suggestion_id, Status.FAILED, error=TROUBLE)
