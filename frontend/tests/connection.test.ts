@@ -128,6 +128,16 @@ describe("the connection", () => {
     expect(FakeSocket.all.length).toBeGreaterThanOrEqual(4);
   });
 
+  it("renews also where it is accepted only to be closed, as the inbox of somebody who has signed out", async () => {
+    for (let n = 0; n < 3; n += 1) {
+      const accepted = await socket();
+      accepted.accept();
+      accepted.drop();
+      await vi.advanceTimersByTimeAsync(11_000);
+    }
+    expect(renew).toHaveBeenCalled();
+  });
+
   it("connects at once when asked to, whatever backoff is running", async () => {
     for (let n = 0; n < 6; n += 1) {
       (await socket()).drop();

@@ -1,6 +1,6 @@
 """How much of the personal data that is planted in messages redaction finds, and what else it takes out.
 
-    python -m tests.benchmarks.bench_redaction [--json]
+    python -m tests.benchmarks.bench_redaction [--json | --missed]
 
 Figures of `tests/training/planted/`: `tuned` was looked at while the detectors were adjusted, `unseen` was not.
 """

@@ -243,7 +243,8 @@ def test_a_refusal_given_elsewhere_reaches_what_the_customer_had_said_before(sit
 def test_who_takes_consent_back_is_no_longer_in_the_review_queue(site: Site):
     token = session()["token"]
     said(token)
-    Turn.objects.update(status=Turn.Status.DONE, is_miss=True, finished_at=timezone.now())
+    tie = {"ranking": [["refund", 0.41], ["return", 0.4]]}
+    Turn.objects.update(status=Turn.Status.DONE, prediction=tie, finished_at=timezone.now())
     triage_due()
     assert ReviewItem.objects.count() == 1
     answer(token, False)

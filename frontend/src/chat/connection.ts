@@ -79,7 +79,6 @@ export function hold<F, C extends { type: string }>(
     });
     opened.addEventListener("open", () => {
       if (opened !== socket) return;
-      failures = 0;
       stopTimers();
       pingTimer = setInterval(() => send(clientFrames.ping()), PING_EVERY);
       listener.opened();
@@ -105,6 +104,8 @@ export function hold<F, C extends { type: string }>(
   function receive(text: string): void {
     clearTimeout(deadline);
     deadline = undefined;
+    // Not when it opens: a server may accept a socket only to say by its close that it is refused.
+    failures = 0;
     try {
       const frame = parse(text);
       if (frame !== null) listener.received(frame);

@@ -20,8 +20,19 @@ export async function openEmbedded(target: HTMLElement, site: string): Promise<v
   const storage = partOf(openStorage(), `${site}/`);
   const visitor = new VisitorSession(site, storage);
   const identity = host === null ? null : await identityFrom(host);
+
+  /** What the page around has to mend is told to it, also where it comes long after the chat was opened. */
+  async function renew(): Promise<void> {
+    try {
+      await visitor.renew();
+    } catch (error) {
+      if (error instanceof SessionRefused) host?.tell({ type: "identity-needed", detail: error.message });
+      throw error;
+    }
+  }
+
   try {
-    if (identity === null && visitor.current !== null) void visitor.renew().catch(() => undefined);
+    if (identity === null && visitor.current !== null) void renew().catch(() => undefined);
     else await visitor.renew(identity);
   } catch (error) {
     refuse(target, error, host);
@@ -35,7 +46,7 @@ export async function openEmbedded(target: HTMLElement, site: string): Promise<v
   const session = openPage({
     target,
     storage,
-    api: openApi(async () => void (await visitor.renew()), token),
+    api: openApi(renew, token),
     protocols: () => ["frontdesk.v1", `frontdesk.visitor.${token()}`],
     ...(host === null ? {} : { onclose: () => host.tell({ type: "close" }) }),
   });

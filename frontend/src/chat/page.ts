@@ -1,6 +1,7 @@
 /** Opens the chat in the page's `#app`: by itself or embedded, it differs only in what it is given here. */
 import { mount } from "svelte";
 
+import { conversationIn, newId, socketAddress } from "../shared/browser";
 import type { Storage } from "../shared/storage";
 import { restoreTheme } from "../shared/theme";
 import type { Api } from "./api";
@@ -11,7 +12,7 @@ import { ChatSession } from "./session.svelte";
 /** Frames may have changed while the page slept longer than this. */
 const NAP = 5_000;
 
-export interface PageOptions {
+interface PageOptions {
   target: HTMLElement;
   storage: Storage;
   api: Api;
@@ -22,16 +23,19 @@ export interface PageOptions {
 
 export function openPage({ target, storage, api, protocols, onclose }: PageOptions): ChatSession {
   restoreTheme(storage);
-  const url = `${location.origin.replace(/^http/, "ws")}/ws/chat/`;
   const session = new ChatSession({
     api,
-    connect: (listener) => connect({ url, renew: api.renew, ...(protocols ? { protocols } : {}) }, listener),
+    connect: (listener) =>
+      connect(
+        { url: socketAddress("/ws/chat/"), renew: api.renew, ...(protocols ? { protocols } : {}) },
+        listener,
+      ),
     storage,
     now: () => Date.now(),
     newId,
     isOnline: () => navigator.onLine,
     address: {
-      read: () => /^#([0-9a-f-]{36})$/.exec(location.hash)?.[1] ?? null,
+      read: () => conversationIn(location.hash),
       write: (conversation) => history.replaceState(history.state, "", `#${conversation}`),
     },
   });
@@ -53,13 +57,7 @@ function followPage(session: ChatSession): void {
   addEventListener("online", () => session.wake());
   addEventListener("offline", () => session.networkLost());
   addEventListener("hashchange", () => {
-    const id = location.hash.slice(1);
-    if (/^[0-9a-f-]{36}$/.test(id)) session.openConversation(id);
+    const id = conversationIn(location.hash);
+    if (id !== null) session.openConversation(id);
   });
-}
-
-/** `crypto.randomUUID` is missing on plain http, where the shop may well run in a local network. */
-function newId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -15,6 +15,7 @@ import {
   type Rating,
   type ServerFrame,
 } from "../shared/protocol";
+import { TYPING_EVERY, TYPING_LASTS } from "../shared/typing";
 import { announcement } from "./announcements";
 import type { Connection } from "./connection";
 import * as thread from "./conversation";
@@ -40,8 +41,6 @@ const HEAL_WITHIN = 250;
 const HELLO_RETRY = 2_000;
 
 /** Typing is told this often, and forgotten this long after it was last told. */
-const TYPING_EVERY = 3_000;
-const TYPING_LASTS = 6_000;
 
 export class ChatSession {
   thread = $state.raw(thread.emptyConversation);

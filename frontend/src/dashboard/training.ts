@@ -5,6 +5,7 @@ import "./plots.css";
 import ReconnectingWebSocket from "partysocket/ws";
 import uPlot from "uplot";
 
+import { socketAddress } from "../shared/browser";
 import { Curve, readPoints, type Figure, type Point } from "./curves";
 import { axisStyle } from "./drawing";
 import { fromZero } from "./plots";
@@ -66,7 +67,7 @@ function follow(section: HTMLElement, socket: string): void {
   const log = element(document, "#log");
   let attempt = 0;
   let step = 0;
-  const connection = new ReconnectingWebSocket(`${location.origin.replace(/^http/, "ws")}${socket}`);
+  const connection = new ReconnectingWebSocket(socketAddress(socket));
   connection.addEventListener("message", ({ data }: MessageEvent<string>) => {
     const seen = JSON.parse(data) as Seen;
     if (!seen.is_open) {

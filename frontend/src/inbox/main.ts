@@ -2,6 +2,7 @@
 import { mount } from "svelte";
 
 import { hold } from "../chat/connection";
+import { conversationIn, newId, socketAddress } from "../shared/browser";
 import { openStorage } from "../shared/storage";
 import "../shared/tokens.css";
 import { browserAlerts } from "./alerts";
@@ -12,29 +13,19 @@ import { DeskSession } from "./session.svelte";
 const target = document.getElementById("inbox");
 if (target === null) throw new Error("The page has no #inbox.");
 const { socket = "", transcript = "" } = target.dataset;
-const scheme = location.protocol === "https:" ? "wss" : "ws";
 const storage = openStorage();
 const alerts = browserAlerts(storage);
 
-function newId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 const session = new DeskSession({
   connect: (listener) =>
-    hold(
-      { url: `${scheme}://${location.host}${socket}`, renew: askWhetherAllowed },
-      parseDeskFrame,
-      listener,
-    ),
+    hold({ url: socketAddress(socket), renew: askWhetherAllowed }, parseDeskFrame, listener),
   storage,
   alerts,
   now: () => Date.now(),
   newId,
   isVisible: () => !document.hidden,
   address: {
-    read: () => /^#([0-9a-f-]{36})$/.exec(location.hash)?.[1] ?? null,
+    read: () => conversationIn(location.hash),
     write: (conversation) =>
       history.replaceState(history.state, "", conversation === null ? location.pathname : `#${conversation}`),
   },
@@ -50,7 +41,10 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) session.wake();
 });
 addEventListener("online", () => session.wake());
-addEventListener("hashchange", () => session.open(location.hash.slice(1) || null));
+addEventListener("hashchange", () => {
+  const id = conversationIn(location.hash);
+  if (id !== null || location.hash === "") session.open(id);
+});
 
 target.replaceChildren();
 mount(App, { target, props: { session, alerts, transcript } });

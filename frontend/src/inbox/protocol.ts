@@ -11,7 +11,7 @@ import {
   string,
   type Infer,
 } from "../shared/shape";
-import { message, parseFrame, PROTOCOL, status } from "../shared/protocol";
+import { message, parseFrame, PROTOCOL, source, status } from "../shared/protocol";
 
 const agent = object({ id: integer, name: string });
 const presentAgent = object({ id: integer, name: string, online: boolean });
@@ -50,7 +50,7 @@ const suggestion = object({
   status: literal("waiting", "done", "failed", "sent"),
   text: string,
   error: string,
-  sources: array(object({ title: string, url: string, passage: string })),
+  sources: array(source),
 });
 
 const cannedReply = object({ shortcut: string, title: string, text: string });

@@ -1,6 +1,7 @@
 /** The inbox as the page shows it: joins the state, the connection and what the agent does. */
 import type { Connect, Connection } from "../chat/connection";
 import type { Storage } from "../shared/storage";
+import { TYPING_EVERY, TYPING_LASTS } from "../shared/typing";
 import type { Alerts } from "./alerts";
 import * as desk from "./desk";
 import { deskFrames, type AgentFrame, type DeskFrame, type Frame, type Row } from "./protocol";
@@ -9,8 +10,6 @@ import { strings } from "./strings";
 /** What is being written to the customer, and what to colleagues: never one where the other belongs. */
 export type Mode = "reply" | "note";
 const DRAFT = { reply: "frontdesk.inbox.draft.", note: "frontdesk.inbox.note." };
-const TYPING_EVERY = 3_000;
-const TYPING_LASTS = 6_000;
 /** A hole may close by itself while frames are still arriving. */
 const HEAL_WITHIN = 250;
 
@@ -229,7 +228,7 @@ export class DeskSession {
         break;
       case "thread.message":
         this.#taken(frame.message.client_id);
-        if (frame.message.role === "customer") this.#showTyping(null);
+        if (frame.conversation === this.wanted && frame.message.role !== "system") this.#showTyping(null);
         this.#markSeen();
         break;
       case "note.added":
@@ -242,10 +241,10 @@ export class DeskSession {
         if (frame.conversation === this.wanted) this.#lost();
         break;
       case "customer.typing":
-        this.#showTyping(strings.customerTyping);
+        if (frame.conversation === this.wanted) this.#showTyping(strings.customerTyping);
         break;
       case "agent.typing":
-        this.#showTyping(strings.agentTyping(frame.name));
+        if (frame.conversation === this.wanted) this.#showTyping(strings.agentTyping(frame.name));
         break;
       case "error":
         this.#refused(frame);

@@ -3,8 +3,6 @@
 export const strings = {
   connecting: "Connecting…",
   reconnecting: "Reconnecting… What you do now is not sent.",
-  refused: "You may not answer customers, or you have signed out.",
-  signIn: "Sign in again",
 
   inbox: "Inbox",
   list: "Conversations",
@@ -55,7 +53,6 @@ export const strings = {
 
   messages: "Messages",
   role: { customer: "Customer", bot: "Assistant", agent: "Support", system: "" },
-  note: "Internal note",
   noteBy: (name: string) => `${name}, internal note`,
   customerTyping: "The customer is typing…",
   agentTyping: (name = "A colleague") => `${name} is typing to the customer…`,
@@ -79,7 +76,6 @@ export const strings = {
   send: "Send",
   addNote: "Add note",
   canned: "Canned replies",
-  noCanned: "No canned reply matches.",
   tooLong: (by: number) => `${by.toLocaleString("en")} characters too many`,
   offline: "There is no connection right now. Your text stays here.",
   dismiss: "Dismiss",

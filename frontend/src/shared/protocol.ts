@@ -29,7 +29,7 @@ export const status = literal("bot", "waiting", "human", "closed");
 const rating = literal("up", "down");
 const turnStatus = literal("queued", "running", "done", "failed", "cancelled");
 
-const source = object({ title: string, url: string, passage: string });
+export const source = object({ title: string, url: string, passage: string });
 
 /** While a conversation waits: how far it is from its turn, and whether anybody is there to take it. */
 const queue = object({
