@@ -9,6 +9,7 @@ from typing import Any
 from chatbot.exceptions import FrontdeskError, RunStopped
 from chatbot.training.catalogue_check import cross_validate_catalogue
 from chatbot.training.evaluations import evaluate_requested
+from chatbot.training.freezes import freeze_requested, preview_requested
 from chatbot.training.machine import machine_slot
 from chatbot.training.models import TrainingRun
 from chatbot.training.run_lease import RunLease
@@ -23,6 +24,8 @@ WORK: dict[str, Callable[[TrainingRun, RunLease], dict[str, Any]]] = {
     TrainingRun.Kind.CLASSIFIER: train_requested_classifier,
     TrainingRun.Kind.GENERATOR: train_requested_generator,
     TrainingRun.Kind.EVALUATION: evaluate_requested,
+    TrainingRun.Kind.PREVIEW: preview_requested,
+    TrainingRun.Kind.FREEZE: freeze_requested,
 }
 UNFORESEEN = "It failed for a reason that nobody foresaw. The log of the training worker has it."
 OUT_OF_MEMORY = "Memory ran out. Close what else runs on this machine, or use the preset “fast”."

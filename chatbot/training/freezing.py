@@ -7,7 +7,7 @@ import logging
 import re
 import shutil
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +33,7 @@ from chatbot.training.dataset_files import new_dataset_folder, write_manifest, w
 from chatbot.training.dataset_lock import dataset_lock
 from chatbot.training.dataset_report import dataset_report
 from chatbot.training.datasets import examples_digest
-from chatbot.training.models import Dataset
+from chatbot.training.models import Dataset, TrainingRun
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +71,10 @@ def freeze_dataset(
     options: CurationOptions | None = None,
     note: str = "",
     created_by: User | None = None,
+    run: TrainingRun | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Freeze the present state under the next free name.
+    """Freeze the present state under the next free name. `run` is the training run that asked for it.
 
     A conversation that is erased, excluded or withdrawn while this goes on is not in it.
 
@@ -83,7 +84,7 @@ def freeze_dataset(
     with dataset_lock():
         for _ in range(MOST_TRIES):
             curated = _curate(options, report)
-            dataset = _keep(curated, note=note, created_by=created_by, report=report)
+            dataset = _keep(curated, {"note": note.strip(), "created_by": created_by, "run": run}, report)
             if dataset is not None:
                 return dataset
         raise DatasetError(WITHDRAWN)
@@ -129,7 +130,7 @@ def _curate(options: CurationOptions, report: Progress) -> Curated:
     )
 
 
-def _keep(curated: Curated, *, note: str, created_by: User | None, report: Progress) -> Dataset | None:
+def _keep(curated: Curated, fields: Mapping[str, Any], report: Progress) -> Dataset | None:
     """Write and register it; None where a conversation is no longer to be used, and then nothing is kept."""
     report("Writing the files", 0.95)
     name = _next_name()
@@ -144,8 +145,7 @@ def _keep(curated: Curated, *, note: str, created_by: User | None, report: Progr
                     path=directory.resolve().relative_to(Path(settings.VAR_DIR).resolve()).as_posix(),
                     digest=manifest["digest"],
                     manifest=manifest,
-                    note=note.strip(),
-                    created_by=created_by,
+                    **fields,
                 )
     except BaseException:
         shutil.rmtree(directory)

@@ -21,6 +21,8 @@ class TrainingRun(models.Model):
         CLASSIFIER = "classifier", "Classifier"
         GENERATOR = "generator", "Generator"
         EVALUATION = "evaluation", "Evaluation"
+        PREVIEW = "preview", "Preview of a dataset"
+        FREEZE = "freeze", "Freezing of a dataset"
 
     # Those that end with a release.
     TRAININGS = (Kind.CLASSIFIER, Kind.GENERATOR)
@@ -106,6 +108,9 @@ class Dataset(models.Model):
     note = models.TextField(blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    run = models.OneToOneField(
+        TrainingRun, models.SET_NULL, null=True, blank=True, related_name="dataset", help_text="What froze it."
+    )
     former_digests = models.JSONField(default=list, blank=True)
     erased_rows = models.PositiveIntegerField(default=0)
     erased_at = models.DateTimeField(null=True, blank=True, help_text="When rows were last taken out of it.")
