@@ -10,6 +10,7 @@ from django import forms
 
 from chatbot.dashboard.wording import roughly
 from chatbot.training.cross_validation import FEWEST_FOLDS, MOST_FOLDS
+from chatbot.training.curation.options import LARGEST_HELD_OUT_SHARE, SEED_LIMIT, CurationOptions
 from chatbot.training.estimates import Estimate
 from chatbot.training.promotions import Standing
 
@@ -47,6 +48,50 @@ class CatalogueCheckForm(forms.Form):
         preset = self.fields["preset"]
         assert isinstance(preset, forms.ChoiceField)
         preset.choices = [(name, f"{what}{_last(durations.get(name))}") for name, what in _PRESETS.items()]
+
+
+class FreezeForm(forms.Form):
+    """What to freeze, as `options`, and what for."""
+
+    held_out_percent = forms.IntegerField(
+        min_value=0,
+        max_value=round(100 * LARGEST_HELD_OUT_SHARE),
+        label="Held out, %",
+        help_text="Of the reviewed conversations, to measure on instead of training.",
+    )
+    per_visitor = forms.IntegerField(
+        min_value=1,
+        max_value=1_000_000,
+        label="Rows of one customer",
+        help_text="At most so many in each file, so that nobody who writes a lot decides what is learned.",
+    )
+    seed = forms.IntegerField(
+        min_value=0,
+        max_value=SEED_LIMIT - 1,
+        label="Seed",
+        help_text="Draws which rows of a customer are kept. The same number gives the same dataset again.",
+    )
+    note = forms.CharField(
+        max_length=500,
+        required=False,
+        label="Note",
+        help_text="What it is for. Kept with the dataset.",
+    )
+
+    def __init__(self, *args: Any, options: CurationOptions | None = None, **others: Any) -> None:
+        shown = options or CurationOptions()
+        initial = {
+            "held_out_percent": round(100 * shown.held_out_share),
+            "per_visitor": shown.per_visitor,
+            "seed": shown.seed,
+        }
+        super().__init__(*args, **{"label_suffix": "", "initial": initial, **others})
+
+    @property
+    def options(self) -> CurationOptions:
+        """Of a valid form."""
+        chosen = self.cleaned_data
+        return CurationOptions(chosen["held_out_percent"] / 100, chosen["per_visitor"], chosen["seed"])
 
 
 class ClassifierTrainingForm(forms.Form):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from chatbot.dashboard.views import catalogue_check, evaluations, releases, training, votes
+from chatbot.dashboard.views import catalogue_check, datasets, evaluations, releases, training, votes
 from chatbot.dashboard.views.inbox import inbox
 from chatbot.dashboard.views.overview import overview
 from chatbot.dashboard.views.performance import performance
@@ -14,6 +14,12 @@ urlpatterns = [
     path("", overview, name="overview"),
     path("inbox/", inbox, name="inbox"),
     path("performance/", performance, name="performance"),
+    path("datasets/", datasets.index, name="datasets"),
+    path("datasets/runs/<int:pk>/", datasets.run_page, name="dataset-run"),
+    path("datasets/runs/<int:pk>/progress/", datasets.run_progress, name="dataset-progress"),
+    path("datasets/runs/<int:pk>/cancel/", datasets.cancel, name="dataset-cancel"),
+    path("datasets/<slug:name>/", datasets.page, name="dataset"),
+    path("datasets/<slug:name>/files/<str:file>", datasets.download_file, name="dataset-file"),
     path("training/", training.index, name="training"),
     path("training/<int:pk>/", training.run_page, name="training-run"),
     path("training/<int:pk>/cancel/", training.cancel, name="training-cancel"),

@@ -18,7 +18,7 @@ from chatbot.releases.models import Kind, Release
 from chatbot.releases.selectors import current_release
 from chatbot.training.dataset_files import open_dataset
 from chatbot.training.dataset_rows import IntentRow, ReplyRow
-from chatbot.training.evaluation.gates import judge_gates, passed, read_gate_rules
+from chatbot.training.evaluation.gates import GateRules, judge_gates, passed, read_gate_rules
 from chatbot.training.evaluation.overlap import texts_trained_on
 from chatbot.training.evaluation.rows import HeldOutRows, held_out_rows, read_intent_rows, read_reply_rows
 from chatbot.training.models import Dataset, Evaluation, ReplyPair, TrainingRun
@@ -68,6 +68,11 @@ def default_baseline(candidate: Release) -> Release | None:
     return None if current is None or current.pk == candidate.pk else current
 
 
+def gate_rules() -> GateRules:
+    """The rules by which candidates are judged here. Raises EvaluationError where their file is wrong."""
+    return read_gate_rules(Path(settings.GATE_RULES_FILE) if settings.GATE_RULES_FILE else None)
+
+
 def evaluate_requested(run: TrainingRun, lease: RunLease) -> dict[str, Any]:
     """Do the evaluation that a page asked for: candidate, baseline (or None) and dataset, by id.
 
@@ -109,7 +114,7 @@ def evaluate_release(
         raise EvaluationError(f"{candidate} and {baseline} are of different kinds.")
     if baseline is not None and baseline.pk == candidate.pk:
         raise EvaluationError(f"{candidate} cannot be compared with itself.")
-    rules = read_gate_rules(Path(settings.GATE_RULES_FILE) if settings.GATE_RULES_FILE else None)
+    rules = gate_rules()
     if candidate.kind == Kind.GENERATOR:
         limit = limit or GENERATOR_ROWS
     cleared = _clear(held_out, candidate, baseline, limit)

@@ -14,7 +14,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TypeVar
 
@@ -72,7 +72,8 @@ def _split(selection: Selection, ordered: Sequence[ConversationRows], options: C
     held_out = frozenset(each.id for each in window[::-1][1::2])
     if held_out:
         selection.held_out_conversations = held_out
-        selection.split_rule = SPLIT_RULE.format(window=len(window), since=window[0].started_at.isoformat())
+        since = f"{window[0].started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        selection.split_rule = SPLIT_RULE.format(window=len(window), since=since)
 
 
 # --- Intents --------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@
           show(progress);
         }
       } catch {
-        note.textContent = "The server does not answer at the moment. The check goes on without it.";
+        note.textContent = "The server does not answer at the moment. The work goes on without it.";
       }
     }
     setTimeout(poll, POLL_MS);
