@@ -11,16 +11,11 @@ from django import forms
 from chatbot.dashboard.wording import roughly
 from chatbot.training.cross_validation import FEWEST_FOLDS, MOST_FOLDS
 from chatbot.training.curation.options import LARGEST_HELD_OUT_SHARE, SEED_LIMIT, CurationOptions
-from chatbot.training.estimates import Estimate
 from chatbot.training.promotions import Standing
 
 _PRESETS = {
     "fast": "Fast: finds most of what there is to mend, in seconds.",
     "full": "Full: tunes the encoder too, once for each part. It takes minutes, or hours for thousands of examples.",
-}
-_CLASSIFIER_PRESETS = {
-    "fast": "Fast: a new head on the encoder as it is.",
-    "full": "Full: tunes the encoder too. Understands more, above all where intents are close.",
 }
 
 
@@ -94,25 +89,6 @@ class FreezeForm(forms.Form):
         return CurationOptions(chosen["held_out_percent"] / 100, chosen["per_visitor"], chosen["seed"])
 
 
-class ClassifierTrainingForm(forms.Form):
-    """How to train a classifier. `estimates` say what each preset will take."""
-
-    preset = forms.ChoiceField(widget=forms.RadioSelect, initial="fast", label="Preset")
-    seed = forms.IntegerField(
-        min_value=0,
-        max_value=2**31 - 1,
-        initial=0,
-        label="Seed",
-        help_text="The same number and the same examples give the same classifier again.",
-    )
-
-    def __init__(self, *args: Any, estimates: Mapping[str, Estimate], **options: Any) -> None:
-        super().__init__(*args, **{"label_suffix": "", **options})
-        preset = self.fields["preset"]
-        assert isinstance(preset, forms.ChoiceField)
-        preset.choices = [(name, f"{what} {_estimated(estimates[name])}") for name, what in _CLASSIFIER_PRESETS.items()]
-
-
 class PromotionForm(forms.Form):
     """Why a release is made current; and where its gate stands in the way, why it should be all the same."""
 
@@ -149,13 +125,6 @@ class RollbackForm(forms.Form):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **options})
-
-
-def _estimated(estimate: Estimate) -> str:
-    memory = f"{estimate.memory_mib / 1024:.1f} GB of memory"
-    if estimate.is_measured:
-        return f"The last one took {roughly(estimate.duration)}; it needs about {memory}."
-    return f"Expect {roughly(estimate.duration)} on two cores, less on more, and about {memory}."
 
 
 def _last(duration: timedelta | None) -> str:

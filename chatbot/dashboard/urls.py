@@ -21,6 +21,7 @@ urlpatterns = [
     path("datasets/<slug:name>/", datasets.page, name="dataset"),
     path("datasets/<slug:name>/files/<str:file>", datasets.download_file, name="dataset-file"),
     path("training/", training.index, name="training"),
+    path("training/estimate/", training.estimate, name="training-estimate"),
     path("training/<int:pk>/", training.run_page, name="training-run"),
     path("training/<int:pk>/cancel/", training.cancel, name="training-cancel"),
     path("releases/", releases.index, name="releases"),

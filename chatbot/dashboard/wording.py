@@ -16,3 +16,9 @@ def roughly(time: timedelta) -> str:
     if minutes < 90:
         return f"about {counted(minutes, 'minute')}"
     return f"about {counted(round(minutes / 60), 'hour')}"
+
+
+def about(time: timedelta) -> str:
+    """The same of a time that nobody knows for certain: always “about”."""
+    words = roughly(time)
+    return words if words.startswith("about") else f"about {words}"

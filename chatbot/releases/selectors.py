@@ -12,6 +12,7 @@ from chatbot.exceptions import ReleaseError
 from chatbot.inference.classifier import FORMAT
 from chatbot.releases.encoders import current_encoder_digest
 from chatbot.releases.models import Kind, Promotion, Release
+from chatbot.releases.remote import is_remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ def older_promoted_release(release: Release) -> Release | None:
     """The newest release before this one that has ever been current: where a rollback leads."""
     promoted = Promotion.objects.filter(kind=release.kind, release_id__lt=release.pk).values("release_id")
     return Release.objects.filter(pk__in=promoted).order_by("-id").first()
+
+
+def trainable_generators() -> list[Release]:
+    """Generators on this disk, the newest first; those of a model server cannot be trained here."""
+    return [
+        release for release in Release.objects.filter(kind=Kind.GENERATOR).order_by("-id") if not is_remote(release)
+    ]
 
 
 def classifier_fits_encoder() -> bool:

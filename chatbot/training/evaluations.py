@@ -22,6 +22,7 @@ from chatbot.training.evaluation.gates import GateRules, judge_gates, passed, re
 from chatbot.training.evaluation.overlap import texts_trained_on
 from chatbot.training.evaluation.rows import HeldOutRows, held_out_rows, read_intent_rows, read_reply_rows
 from chatbot.training.models import Dataset, Evaluation, ReplyPair, TrainingRun
+from chatbot.training.runs import request_run
 from chatbot.training.votes import reply_pairs
 
 if TYPE_CHECKING:
@@ -71,6 +72,20 @@ def default_baseline(candidate: Release) -> Release | None:
 def gate_rules() -> GateRules:
     """The rules by which candidates are judged here. Raises EvaluationError where their file is wrong."""
     return read_gate_rules(Path(settings.GATE_RULES_FILE) if settings.GATE_RULES_FILE else None)
+
+
+def request_evaluation(*, candidate: Release, dataset: Dataset, requested_by: User | None) -> TrainingRun:
+    """Have the candidate judged beside what it would replace. Raises Conflict where an evaluation is open already."""
+    baseline = default_baseline(candidate)
+    return request_run(
+        kind=TrainingRun.Kind.EVALUATION,
+        parameters={
+            "candidate": candidate.pk,
+            "baseline": baseline.pk if baseline else None,
+            "dataset": dataset.pk,
+        },
+        requested_by=requested_by,
+    )
 
 
 def evaluate_requested(run: TrainingRun, lease: RunLease) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from chatbot.training.models import Dataset, TrainingRun
 from chatbot.training.runs import request_run
 
 if TYPE_CHECKING:
+    from chatbot.inference.weights import Progress
     from chatbot.training.run_lease import RunLease
 
 
@@ -27,7 +28,7 @@ def request_preview(*, options: CurationOptions, requested_by: User | None) -> T
 
 def freeze_requested(run: TrainingRun, lease: RunLease) -> dict[str, Any]:
     """Freeze by the run's parameters. Gives `dataset_digest` and `result`. Raises what `freeze_for_run` raises."""
-    dataset = freeze_for_run(run, lease)
+    dataset = freeze_for_run(run, lease.progress)
     return {"dataset_digest": dataset.digest, "result": {"dataset": dataset.name}}
 
 
@@ -38,12 +39,12 @@ def preview_requested(run: TrainingRun, lease: RunLease) -> dict[str, Any]:
     return {"result": preview_dataset(options=CurationOptions.read(run.parameters), progress=lease.progress)}
 
 
-def freeze_for_run(run: TrainingRun, lease: RunLease) -> Dataset:
+def freeze_for_run(run: TrainingRun, progress: Progress) -> Dataset:
     """What the run's parameters ask for (`CurationOptions`, `note`), frozen now.
 
     An attempt that follows one which lost its worker afterwards finds what that one froze.
 
-    Raises DatasetError where nothing is left to freeze, RunStopped where the run was cancelled; nothing is kept then.
+    Raises DatasetError where nothing is left to freeze, and whatever `progress` raises; nothing is kept then.
     """
     from chatbot.training.freezing import freeze_dataset
 
@@ -53,5 +54,5 @@ def freeze_for_run(run: TrainingRun, lease: RunLease) -> Dataset:
         note=run.parameters.get("note", ""),
         created_by=run.requested_by,
         run=run,
-        progress=lease.progress,
+        progress=progress,
     )

@@ -97,7 +97,7 @@ def train_generator(
         if not trained.improves:
             raise GeneratorError("The held-out loss did not fall, so there is nothing to register.")
         with _scratch() as draft:
-            report("Merging the adapter and writing the GGUF file", None)
+            report("Writing: the merged weights and the GGUF file", None)
             metrics = {**trained.metrics, **_write(draft, directory, trained, material, report)}
             return store_release(
                 kind=Kind.GENERATOR,
@@ -135,7 +135,7 @@ def _write(draft: Path, base: Path, trained: Any, material: ReplyMaterial, repor
     write_merged(base, draft / ADAPTER_FOLDER, draft)
     keys = sorted({text_key(row.text).hex() for row in material.rows})
     (draft / TRAINED_ON_FILE).write_text(json.dumps({"keys": keys}) + "\n", encoding="utf-8")
-    report("Comparing what is served with what was trained", None)
+    report("Checking: what is served beside what was trained", None)
     encoder = RowEncoder(ModelTokenizer(draft), shop=load_shop().name)
     agreement = served_agreement(draft, [encoder.prompt(row) for row in material.held_out[:_COMPARED]])
     if agreement is not None and agreement < LEAST_AGREEMENT:

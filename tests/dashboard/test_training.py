@@ -17,7 +17,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from chatbot.asgi import application
+from chatbot.conversations.models import Conversation
 from chatbot.dashboard import consumers
+from chatbot.dashboard.views import training as pages
 from chatbot.releases.models import Kind, Release
 from chatbot.releases.selectors import current_release
 from chatbot.training import services
@@ -28,6 +30,7 @@ from tests.dashboard.conftest import SignIn
 from tests.releases.conftest import shelf
 from tests.releases.shelf import ENCODER
 from tests.training.nudges import Broker
+from tests.training.reviewed_shop import reviewed
 from tests.training.shop_catalogue import make_catalogue
 
 __all__ = ["shelf"]
@@ -36,7 +39,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 KIND = TrainingRun.Kind.CLASSIFIER
 INDEX = "/dashboard/training/"
-ASKED = {"preset": "fast", "seed": "7"}
+GENERATOR = f"{INDEX}?kind=generator"
+ASKED = {"dataset": "catalogue", "preset": "fast", "seed": "7"}
 # Generous: the machine may be busy. Nothing is asserted about how long things take.
 PATIENCE_S = 20
 Status = TrainingRun.Status
@@ -49,6 +53,24 @@ def made(status: str = Status.RUNNING, **fields: Any) -> TrainingRun:
 
 def address(run: TrainingRun, page: str = "") -> str:
     return f"{INDEX}{run.pk}/{page}"
+
+
+@pytest.fixture
+def base_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prepared generator, as far as the pages look."""
+    (tmp_path / "manifest.json").write_text("{}")
+    monkeypatch.setattr(pages, "generator_directory", lambda: tmp_path)
+
+
+def approve_a_reply() -> None:
+    """Of a customer who agreed to training."""
+    told = reviewed("How do I cancel?")
+    Conversation.objects.filter(pk=told.conversation.pk).update(training_consent=True)
+
+
+def words_of_estimate(client: Client, asked: dict[str, str]) -> str:
+    words: str = client.post(f"{INDEX}estimate/?kind=generator", asked).json()["words"]
+    return words
 
 
 def read(client: Client, url: str) -> str:
@@ -146,6 +168,72 @@ def test_the_estimate_is_how_long_the_last_one_took(operator: Client) -> None:
     began = timezone.now() - timedelta(hours=1)
     made(Status.DONE, started_at=began, finished_at=began + timedelta(minutes=3))
     assert read(operator, INDEX).count("The last one took about 3 minutes;") == 1
+
+
+def test_a_generator_is_asked_for_by_its_numbers_and_those_left_empty_are_the_presets(operator: Client) -> None:
+    approve_a_reply()
+    asked = {"dataset": "freeze", "preset": "quick", "seed": "3", "max_steps": "30", "learning_rate": "0.001"}
+    response = operator.post(GENERATOR, {**asked, "epochs": "", "adapt": "on"})
+    run = TrainingRun.objects.get()
+    assert response["Location"] == address(run)
+    assert run.kind == TrainingRun.Kind.GENERATOR
+    numbers = {"preset": "quick", "seed": 3, "max_steps": 30, "learning_rate": 0.001}
+    assert run.parameters == {**numbers, "freeze": True, "adapt": True}
+    assert "A generator waits to be trained" in read(operator, GENERATOR)
+    assert "waits to be trained" not in read(operator, INDEX)
+
+
+def test_a_generator_without_a_base_or_approved_replies_says_what_to_do(
+    operator: Client, request: pytest.FixtureRequest
+) -> None:
+    assert "prepare_models" in read(operator, GENERATOR)
+    request.getfixturevalue("base_model")
+    page = read(operator, GENERATOR)
+    assert "nobody has approved one yet" in page
+    assert reverse("admin:conversations_reviewitem_changelist") in page.partition("<main")[2]
+    assert operator.get(f"{INDEX}?kind=robot").status_code == 404
+
+
+@pytest.mark.usefixtures("base_model")
+@pytest.mark.parametrize(
+    ("field", "value"), [("epochs", "0"), ("learning_rate", "5"), ("dataset", "dataset-9999"), ("base", "robot-1")]
+)
+def test_numbers_that_make_no_sense_launch_nothing(operator: Client, field: str, value: str) -> None:
+    approve_a_reply()
+    asked = {"dataset": "freeze", "preset": "quick", "seed": "0", field: value}
+    assert 'class="errorlist"' in operator.post(GENERATOR, asked).content.decode()
+    assert words_of_estimate(operator, asked) == ""
+    assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.usefixtures("base_model")
+def test_the_estimate_follows_the_form_and_the_last_training_here(operator: Client) -> None:
+    approve_a_reply()
+    asked = {"dataset": "freeze", "preset": "quick", "seed": "0"}
+    first = words_of_estimate(operator, asked)
+    assert first.startswith("About 61 seconds")
+    assert "2.1 GB of memory, on two cores" in first
+    began = timezone.now() - timedelta(hours=1)
+    # 200 s for 2,000 tokens at 20 a second, and as much around them; one reply, fifty times, is 9,500 tokens more.
+    made(
+        Status.DONE,
+        kind=TrainingRun.Kind.GENERATOR,
+        started_at=began,
+        finished_at=began + timedelta(seconds=200),
+        result={"tokens": 2000, "tokens_per_s": 20.0, "peak_memory_mib": 3072},
+    )
+    once, often = words_of_estimate(operator, asked), words_of_estimate(operator, {**asked, "epochs": "50"})
+    assert "3.0 GB of memory, judged by the last one here" in once
+    assert once.startswith("About 2 minutes")
+    assert often.startswith("About 10 minutes")
+    # Without scripts the same form says it, and launches nothing.
+    page = operator.post(GENERATOR, {**asked, "epochs": "50", "do": "estimate"}).content.decode()
+    assert "About 10 minutes" in page
+    assert TrainingRun.objects.count() == 1
+
+
+def test_whoever_may_not_launch_is_told_no_estimate(sign_in: SignIn) -> None:
+    assert sign_in("support").post(f"{INDEX}estimate/", {}).status_code == 403
 
 
 # --- Reading --------------------------------------------------------------------------------------

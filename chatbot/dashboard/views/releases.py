@@ -22,10 +22,9 @@ from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.selectors import current_promotion, older_promoted_release
 from chatbot.releases.services import rollback
 from chatbot.training.evaluation.intervals import wilson
-from chatbot.training.evaluations import default_baseline
+from chatbot.training.evaluations import request_evaluation
 from chatbot.training.models import Dataset, TrainingRun
 from chatbot.training.promotions import Standing, promote_candidate, standing_of, standings
-from chatbot.training.runs import request_run
 
 MAY_READ, MAY_PROMOTE, MAY_EVALUATE = "releases.view_release", "releases.add_promotion", "training.add_evaluation"
 SHOWN, PROMOTIONS_SHOWN = 12, 10
@@ -113,12 +112,8 @@ def evaluate(request: HttpRequest, pk: int) -> HttpResponse:
     if dataset is None:
         messages.error(request, "Choose the dataset to judge on.")
         return redirect("dashboard:releases")
-    baseline = default_baseline(release)
-    parameters = {"candidate": release.pk, "baseline": baseline.pk if baseline else None, "dataset": dataset.pk}
     try:
-        run = request_run(
-            kind=TrainingRun.Kind.EVALUATION, parameters=parameters, requested_by=cast(User, request.user)
-        )
+        run = request_evaluation(candidate=release, dataset=dataset, requested_by=cast(User, request.user))
     except Conflict:
         messages.warning(request, "An evaluation was running already; only one runs at a time.")
         return redirect("dashboard:releases")

@@ -22,7 +22,7 @@ from chatbot.training.curves import Record
 from chatbot.training.dataset_rows import ReplyRow, TranscriptRow
 from chatbot.training.trainers.checkpoints import CheckpointFolder
 from chatbot.training.trainers.generator import Tuned, tune
-from chatbot.training.trainers.generator_recipe import GeneratorRecipe
+from chatbot.training.trainers.generator_recipe import ADAPTATION_SHARE, GeneratorRecipe
 from chatbot.training.trainers.reply_encoding import ANY_SHOP, RowEncoder
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 # Adaptation moves the model a little towards how people write here, and not away from answering.
 _ADAPTATION_RATE = 0.3
-# Its share of the progress bar.
-_ADAPTATION_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def train_adapter(
 
     report, note = progress or (lambda _message, _share: None), record or (lambda _point: None)
     began = time.monotonic()
-    report("Loading the model", 0.0)
+    report("Reading: the model", 0.0)
     if not (material.base / "config.json").is_file():
         raise ModelFilesError("the file is missing", path=material.base / "config.json")
     encoder = RowEncoder(ModelTokenizer(material.base), shop=material.shop)
@@ -122,12 +120,12 @@ def train_adapter(
             seed=seed,
             checkpoints=CheckpointFolder(checkpoints / "adaptation", identity) if checkpoints else None,
             progress=lambda message, share: report(
-                message.replace("Training", "Adapting"), share and share * _ADAPTATION_SHARE
+                message.replace("Training", "Adapting"), share and share * ADAPTATION_SHARE
             ),
             record=note,
         )
     before = adaptation.planned if adaptation else 0
-    start = _ADAPTATION_SHARE if adaptation else 0.0
+    start = ADAPTATION_SHARE if adaptation else 0.0
     tuned = tune(
         model,
         rows,
@@ -147,6 +145,7 @@ def train_adapter(
             "loss_after": round(tuned.after.per_token, 4),
             "train_seconds": round(time.monotonic() - began, 1),
             "tokens_per_s": round(tuned.tokens_per_s, 1),
+            "tokens": tuned.tokens + (adaptation.tokens if adaptation else 0),
             "steps": tuned.steps,
             "planned_steps": tuned.planned,
             "best_step": tuned.best_step,

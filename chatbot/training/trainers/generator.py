@@ -143,7 +143,7 @@ class _Training:
         self._optimiser = torch.optim.AdamW(self._parameters, lr=recipe.learning_rate, weight_decay=0.0)
         self._initial = self._best = model.adapter()
         self._done = 0
-        progress("Measuring before training", 0.0)
+        progress("Training: measuring the loss before", 0.0)
         self._before = loss_of(model, held_out)
         self._seen = _Seen(lowest=self._before.of(self._watched).per_token)
         record(Point(0, held_out_loss=self._seen.lowest))
@@ -160,7 +160,7 @@ class _Training:
         if checkpoints is not None:
             self._save(checkpoints)
         self._model.set_adapter(self._best)
-        self._progress("Measuring after training", 1.0)
+        self._progress("Training: measuring the loss after", 1.0)
         after = loss_of(self._model, self._held_out) if self._seen.best_step else self._before
         if after.per_token >= self._before.per_token:
             # The watched rows spoke for it, and all of them speak against it.

@@ -8,6 +8,8 @@ from typing import Any
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP = ("gate_proj", "up_proj", "down_proj")
+# Of a training that adapts first, the adaptation's share.
+ADAPTATION_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ PRESETS = {
     "quick": GeneratorRecipe(epochs=1, max_steps=40, upper_share=0.5, learning_rate=2e-3, looks=4),
     "standard": GeneratorRecipe(upper_share=0.5, learning_rate=2e-3),
 }
+# Numbers that people may set over those of a preset.
+CHOSEN = ("epochs", "max_steps", "step_tokens", "learning_rate")
 PRESET_WORDS = {
     "quick": "at most 40 steps, in minutes",
     "standard": "two passes over the rows",
