@@ -10,6 +10,7 @@
     ├── ClassifierError      a classifier could not be trained, or a message not be classified
     ├── GeneratorError       a generator could not be trained, or what came of it not be served
     ├── DatasetError         a dataset's rows or files cannot be read, or nothing is left to freeze
+    ├── TracesRemain         what was erased may still be read off a disk; says where, and what to do
     ├── EvaluationError      releases cannot be judged, or the gate's rules not be read
     ├── RunStopped           a training run was cancelled, or somebody else has it
     ├── ReleaseError         a release can't be registered, promoted or rolled back
@@ -67,6 +68,7 @@ __all__ = [
     "RunStopped",
     "StaleReview",
     "StartupError",
+    "TracesRemain",
 ]
 
 
@@ -113,6 +115,10 @@ class GeneratorError(FrontdeskError):
 
 class DatasetError(FrontdeskError):
     """A dataset's rows or files cannot be read, or nothing is left to freeze."""
+
+
+class TracesRemain(FrontdeskError):
+    """What was erased may still be read off a disk: a broker or a database could not be made to let go of it."""
 
 
 class EvaluationError(FrontdeskError):

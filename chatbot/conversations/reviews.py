@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -22,6 +23,7 @@ from chatbot.intents.models import Intent
 
 Verdict = Review.Verdict
 BATCH = 500
+Id = TypeVar("Id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +169,7 @@ def _set_excluded(conversation_ids: Collection[UUID], actor: AbstractBaseUser, *
     return count
 
 
-def batched(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
+def batched(ids: Iterable[Id]) -> Iterator[list[Id]]:
     """So many ids at a time as one statement takes on any database."""
     remaining = iter(ids)
     while batch := list(islice(remaining, BATCH)):

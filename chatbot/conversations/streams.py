@@ -17,6 +17,7 @@ from django.conf import settings
 MAX_DELTAS = 4096
 # Long enough for a browser that was suspended in the middle of a reply; the stored message outlives it.
 KEEP_S = 900
+STREAM_PREFIX = "frontdesk:reply:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,15 @@ class Delta:
 
 
 def stream_key(turn_id: UUID | str, attempt: int) -> str:
-    return f"frontdesk:reply:{turn_id}:{attempt}"
+    return f"{STREAM_PREFIX}{turn_id}:{attempt}"
+
+
+def turn_of_key(key: bytes) -> UUID | None:
+    """The turn that a stream belongs to; None where its key names none."""
+    try:
+        return UUID(key.decode().removeprefix(STREAM_PREFIX).partition(":")[0])
+    except ValueError:
+        return None
 
 
 def append_command(pipeline: Any, turn_id: UUID | str, attempt: int, delta: Delta) -> None:

@@ -20,7 +20,7 @@ from chatbot.conversations.desk import suggestions
 from chatbot.conversations.leases import ActiveTurn, Leases
 from chatbot.conversations.models import Turn
 from chatbot.conversations.publisher import publisher
-from chatbot.exceptions import EngineError, LeaseLost, ModelFilesError
+from chatbot.exceptions import EngineError, LeaseLost, ModelFilesError, NotFound
 
 if TYPE_CHECKING:
     from chatbot.releases.runtime import Runtime
@@ -61,7 +61,8 @@ class ReplyWorker:
         with self.leases.hold(turn) as active:
             try:
                 replies.answer_turn(turn, active, self.runtime.models())
-            except LeaseLost as loss:
+            except (LeaseLost, NotFound) as loss:
+                # Another attempt has the turn, or it was erased with its customer.
                 logger.info("%s", loss)
             except DatabaseError as error:
                 logger.error("turn %s was not finished: the database does not answer (%s)", turn_id, error)
@@ -110,7 +111,7 @@ class ReplyWorker:
                 delivery.release_turn(turn=turn)
             else:
                 delivery.fail_turn(turn=turn, code=code)
-        except (LeaseLost, DatabaseError) as loss:
+        except (LeaseLost, NotFound, DatabaseError) as loss:
             logger.warning("turn %s could not be given up: %s", turn.id, loss)
         if not engine_alive:
             self._end_with_engine()

@@ -146,11 +146,16 @@ def write_manifest(directory: Path, details: Mapping[str, Any]) -> dict[str, Any
     """Write the manifest, which tells of all files in the folder and of `details`. Returns it."""
     files = {file: describe_file(directory / file) for file in ROW_KINDS}
     manifest = {"format": FORMAT, **details, "digest": digest_of(files), "files": files}
+    store_manifest(directory, manifest)
+    return manifest
+
+
+def store_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Write a manifest as it is."""
     with (directory / MANIFEST).open("w", encoding="utf-8") as stream:
         json.dump(manifest, stream, ensure_ascii=False, indent=1)
         stream.write("\n")
         _sync(stream)
-    return manifest
 
 
 def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from chatbot.training.curation.selection import Selection
+from chatbot.training.dataset_rows import IntentRow, ReplyRow
 
 # More of them are counted, not named.
 _OVERRULED_NAMED = 100
@@ -24,7 +26,9 @@ def dataset_report(selection: Selection, *, looked_at: int, redacted: Counter[st
             "transcripts": {"train": len(selection.transcripts)},
             "conversations": {"looked_at": looked_at, "held_out": len(selection.held_out_conversations)},
         },
-        "per_intent": _per_intent(selection),
+        "per_intent": rows_by_intent(
+            selection.train_intents, selection.held_out_intents, selection.train_replies, selection.held_out_replies
+        ),
         "left_out": {
             file: {str(reason): count for reason, count in sorted(reasons.items(), key=_commonest_first) if count}
             for file, reasons in sorted(selection.left_out.items())
@@ -35,12 +39,18 @@ def dataset_report(selection: Selection, *, looked_at: int, redacted: Counter[st
     }
 
 
-def _per_intent(selection: Selection) -> list[dict[str, Any]]:
-    examples = Counter(row.intent for row in selection.train_intents if not row.origin.conversation)
-    reviewed = Counter(row.intent for row in selection.train_intents if row.origin.conversation)
-    held_out = Counter(row.intent for row in selection.held_out_intents)
-    replies = Counter(row.intent for row in selection.train_replies)
-    held_out_replies = Counter(row.intent for row in selection.held_out_replies)
+def rows_by_intent(
+    train_intents: Sequence[IntentRow],
+    held_out_intents: Sequence[IntentRow],
+    train_replies: Sequence[ReplyRow],
+    held_out_replies: Sequence[ReplyRow],
+) -> list[dict[str, Any]]:
+    """Every intent with its rows from the catalogue and from conversations, to train on and held out."""
+    examples = Counter(row.intent for row in train_intents if not row.origin.conversation)
+    reviewed = Counter(row.intent for row in train_intents if row.origin.conversation)
+    held_out = Counter(row.intent for row in held_out_intents)
+    replies = Counter(row.intent for row in train_replies)
+    held_out_reply_rows = Counter(row.intent for row in held_out_replies)
     return [
         {
             "intent": intent,
@@ -48,9 +58,9 @@ def _per_intent(selection: Selection) -> list[dict[str, Any]]:
             "reviewed": reviewed[intent],
             "held_out": held_out[intent],
             "replies": replies[intent],
-            "held_out_replies": held_out_replies[intent],
+            "held_out_replies": held_out_reply_rows[intent],
         }
-        for intent in sorted({*examples, *reviewed, *held_out, *replies, *held_out_replies})
+        for intent in sorted({*examples, *reviewed, *held_out, *replies, *held_out_reply_rows})
     ]
 
 

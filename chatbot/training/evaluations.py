@@ -121,7 +121,7 @@ def evaluate_release(
     `limit` is how many rows are judged at most: all by default, or GENERATOR_ROWS of a generator.
 
     Raises:
-        EvaluationError: the two cannot be compared, or nothing is left to judge on.
+        EvaluationError: the two cannot be compared, nothing is left to judge on, or rows were erased meanwhile.
         ModelFilesError, ClassifierError, EngineError: one of them cannot be loaded, or fails while it is judged.
     """
     report = progress or (lambda _message, _share: None)
@@ -144,6 +144,8 @@ def evaluate_release(
     }
     gates = judge_gates(compared, rules)
     with transaction.atomic():
+        if dataset is not None:
+            _check_unchanged(dataset)
         evaluation = Evaluation.objects.create(
             candidate=candidate,
             baseline=baseline,
@@ -159,6 +161,12 @@ def evaluate_release(
             pair.evaluation = evaluation
         ReplyPair.objects.bulk_create(pairs)
     return evaluation
+
+
+def _check_unchanged(dataset: Dataset) -> None:
+    """Who takes a person's rows out waits until the pairs made of them can be found, or they are never stored."""
+    if not Dataset.objects.select_for_update().filter(pk=dataset.pk, digest=dataset.digest).exists():
+        raise EvaluationError(f"Rows were erased from {dataset} while it was judged on. Evaluate again.")
 
 
 def _clear(held_out: Rows, candidate: Release, baseline: Release | None, limit: int | None) -> _Cleared:

@@ -128,6 +128,38 @@ class Dataset(models.Model):
         return [self.digest, *reversed(self.former_digests)]
 
 
+class Erasure(models.Model):
+    """The wish to forget a customer while it is open, and the receipt for it afterwards, which names nobody.
+
+    `visitor` is known until their rows are deleted; `finished_at` is set once no trace is left on a disk.
+    """
+
+    visitor = models.UUIDField(null=True, editable=False, unique=True)
+    visitor_digest = models.CharField(
+        "hash of the visitor's id", max_length=64, db_index=True, help_text="SHA-256; whoever has the id can compare."
+    )
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    counts = models.JSONField(default=dict, help_text="What was deleted, by kind.")
+    datasets = models.JSONField(default=list, help_text="Names of those that rows were taken out of.")
+    releases = models.JSONField(default=list, help_text="Names of those that were trained on such rows.")
+    problem = models.CharField(max_length=400, blank=True, help_text="Why it has not ended yet.")
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("erase_visitor", "Can erase visitors")]
+
+    def __str__(self) -> str:
+        return f"Erasure {self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done."""
+        return self.finished_at is None
+
+
 class Evaluation(models.Model):
     """What a release did on held-out rows, beside the one that was served then, and what the gate said of it.
 

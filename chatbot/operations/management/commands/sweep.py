@@ -11,13 +11,14 @@ from django.core.management.base import BaseCommand, CommandParser
 from chatbot.conversations.shadow import nudge_shadow
 from chatbot.conversations.sweeper import sweep_forever, sweep_once
 from chatbot.conversations.triage import triage_due
+from chatbot.training.housekeeping import keep_house, keep_house_once
 from chatbot.training.runs import sweep_runs
 
 
 class Command(BaseCommand):
     help = (
-        "Puts turns and training runs that lost their worker back in the queue, reminds workers of what waits, and "
-        "fills the review queue. Example: python manage.py sweep --once"
+        "Puts turns and training runs that lost their worker back in the queue, reminds workers of what waits, fills "
+        "the review queue, and erases customers who are to be forgotten. Example: python manage.py sweep --once"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,6 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         if once:
             swept, triaged, runs = sweep_once(), triage_due(), sweep_runs()
+            keep_house_once()
             self.stdout.write(
                 f"turns: {swept.requeued} requeued, {swept.nudged} nudged, {triaged} triaged for review; "
                 f"training runs: {runs} nudged"
@@ -34,4 +36,6 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
+        # What may take minutes has a thread of its own: turns are looked after every few seconds, whatever happens.
+        threading.Thread(target=keep_house, args=(stopped,), name="housekeeping", daemon=True).start()
         sweep_forever(stopped, also=[sweep_runs, nudge_shadow])
