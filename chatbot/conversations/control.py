@@ -16,7 +16,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from chatbot.conversations.streams import connect
+from chatbot.conversations.connections import connect
 
 logger = logging.getLogger(__name__)
 

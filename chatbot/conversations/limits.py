@@ -10,10 +10,10 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
-import redis.asyncio
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from chatbot.conversations.connections import connect_loop
 from chatbot.exceptions import RateLimited
 
 logger = logging.getLogger(__name__)
@@ -77,11 +77,9 @@ async def take(buckets: list[Bucket]) -> None:
     if not buckets:
         return
     arguments = [value for bucket in buckets for value in (bucket.per_minute / 60, bucket.burst)]
-    client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=1)
+    keys = [bucket.key for bucket in buckets]
     try:
-        async with client:
-            keys = [bucket.key for bucket in buckets]
-            wait = float(await client.eval(_TAKE, len(keys), *keys, *arguments))
+        wait = float(await connect_loop().eval(_TAKE, len(keys), *keys, *arguments))
     except (RedisError, OSError) as error:
         logger.warning("rate limits are not applied: the broker does not answer (%s)", error)
         return

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatbot.conversations.streams import connect
+from chatbot.conversations.connections import connect
 
 # Three heartbeats: a worker that misses them all is gone as far as readiness is concerned.
 TTL_S = 15

@@ -1,12 +1,12 @@
-"""One publisher loop per process: everything that is announced to browsers leaves through it, in order.
+"""One publisher thread per process: everything that is announced to browsers leaves through it, in order.
 
-Deltas are coalesced on the clock, events and the first token of a reply go at once. A broker that is down costs a log
-line, never an exception in the caller: the database holds the truth and pages ask for it again.
+Deltas are coalesced on the clock, events and the first token of a reply go at once. However many replies have news, a
+flush is one round trip. A broker that is down costs a log line, never an exception in the caller: the database holds
+the truth and pages ask for it again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -16,19 +16,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis.asyncio
 from channels.layers import get_channel_layer
-from django.conf import settings
 from redis.exceptions import RedisError
 
+from chatbot.conversations.connections import connect
 from chatbot.conversations.streams import Delta, append_command
 
 logger = logging.getLogger(__name__)
 
 # A person cannot tell 25 updates a second from a steady flow, and a token each would be one publish per token.
 COALESCE_S = 0.04
-# How long one flush may wait for the broker before its contents are given up.
-FLUSH_TIMEOUT_S = 2.0
+# With more replies that have news than this the gap grows with their number, so that what all of them cost stays the
+# same; beyond the longest gap a person would see the words come in jerks.
+REPLIES_AT_FULL_PACE = 8
+LONGEST_GAP_S = 0.15
+# How long closing may wait for the broker before what is left is given up.
+CLOSE_TIMEOUT_S = 2.0
 # One line says that the broker is down; a line per token would bury it.
 COMPLAIN_EVERY_S = 10.0
 
@@ -53,7 +56,9 @@ class ReplyWriter:
         self.group = group
         self.turn_id = turn_id
         self.attempt = attempt
-        self.next_k = 0  # touched by the publisher loop only
+        # Touched by the publisher's thread only.
+        self.next_k = 0
+        self.stream_expires = False
 
     def write(self, text: str) -> None:
         """Announce more text. Returns at once."""
@@ -62,133 +67,99 @@ class ReplyWriter:
 
 
 class Publisher:
-    """The loop. It starts with its first use, in each process for itself (also after a fork)."""
+    """The thread. It starts with its first use, in each process for itself (also after a fork)."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._pid = 0
+        self._closing = False
+        self._urgent = False
         self._queue: deque[_Announcement | _PendingText] = deque()
         self._pending: dict[ReplyWriter, _PendingText] = {}
-        self._complained_at = 0.0
+        self._complained_at = -COMPLAIN_EVERY_S
 
     def send(self, group: str, message: Mapping[str, Any]) -> None:
         """Announce to a channel-layer group. Returns at once; order is kept."""
         self._ensure_running()
-        with self._lock:
+        with self._changed:
             # What was written before this event must not be announced after it.
-            self._pending.clear()
+            for writer in [writer for writer in self._pending if writer.group == group]:
+                del self._pending[writer]
             self._queue.append(_Announcement(group, message))
-        self._wake(self._urgent)
+            self._wake(urgent=True)
 
     def writer(self, group: str, turn_id: str, attempt: int) -> ReplyWriter:
         """A writer for one attempt of one turn."""
         self._ensure_running()
         return ReplyWriter(self, group, turn_id, attempt)
 
-    def close(self, timeout: float = FLUSH_TIMEOUT_S) -> None:
-        """Send what is waiting and stop the loop."""
+    def close(self, timeout: float = CLOSE_TIMEOUT_S) -> None:
+        """Send what is waiting and stop the thread."""
         if self._pid != os.getpid():
             return
-        self._closing = True
-        self._wake(self._urgent)
+        with self._changed:
+            self._closing = True
+            self._wake(urgent=True)
         self._thread.join(timeout)
         self._pid = 0
 
     def _write(self, writer: ReplyWriter, text: str) -> None:
-        with self._lock:
+        with self._changed:
             pending = self._pending.get(writer)
             if pending is None:
                 pending = self._pending[writer] = _PendingText(writer)
                 self._queue.append(pending)
+                self._wake(urgent=writer.next_k == 0)
             pending.pieces.append(text)
-            is_first = writer.next_k == 0
-        self._wake(self._urgent if is_first else self._ready)
+
+    def _wake(self, *, urgent: bool) -> None:
+        """Tell the thread of something new. Called with the lock held."""
+        self._urgent = self._urgent or urgent
+        if urgent or len(self._queue) == 1:
+            self._changed.notify()
 
     def _ensure_running(self) -> None:
         if self._is_running():
             return
-        with self._lock:
+        with self._changed:
             if self._is_running():
                 return
             self._queue.clear()
             self._pending.clear()
             self._closing = False
-            self._loop = asyncio.new_event_loop()
-            self._urgent = asyncio.Event()
-            self._ready = asyncio.Event()
-            self._thread = threading.Thread(target=self._run_loop, name="publisher", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
             self._thread.start()
             self._pid = os.getpid()
 
     def _is_running(self) -> bool:
         return self._pid == os.getpid() and self._thread.is_alive()
 
-    def _wake(self, event: asyncio.Event) -> None:
-        try:
-            self._loop.call_soon_threadsafe(event.set)
-        except RuntimeError:
-            logger.debug("publisher is closed; an announcement was left to the next snapshot")
+    def _run(self) -> None:
+        not_before = time.monotonic()
+        while (batch := self._next_batch(not_before)) is not None:
+            flushed_at = time.monotonic()
+            try:
+                _flush(batch)
+            except (RedisError, OSError) as error:
+                self._complain(error)
+            except Exception:  # one message that cannot be sent must not silence all others
+                logger.exception("an announcement failed")
+            not_before = flushed_at + coalescing_gap(sum(isinstance(item, _NumberedText) for item in batch))
 
-    def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._run())
-        finally:
-            self._loop.close()
-
-    async def _run(self) -> None:
-        client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2)
-        layer = get_channel_layer()
-        try:
-            while not self._closing or self._queue:
-                await self._next_flush()
-                batch = self._take()
-                if batch:
-                    await self._flush(client, layer, batch)
-        finally:
-            await client.aclose()
-
-    async def _next_flush(self) -> None:
-        """Until something urgent waits, or text has waited for the length of a tick."""
-        ready = asyncio.ensure_future(self._ready.wait())
-        urgent = asyncio.ensure_future(self._urgent.wait())
-        await asyncio.wait({ready, urgent}, return_when=asyncio.FIRST_COMPLETED)
-        if not urgent.done():
-            await asyncio.wait({urgent}, timeout=COALESCE_S)
-        ready.cancel()
-        urgent.cancel()
-        self._urgent.clear()
-        self._ready.clear()
-
-    def _take(self) -> list[tuple[str, Mapping[str, Any], ReplyWriter | None, Delta | None]]:
-        with self._lock:
+    def _next_batch(self, not_before: float) -> list[_Announcement | _NumberedText] | None:
+        """What there is to send, once something urgent waits or the gap is over; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            self._changed.wait_for(
+                lambda: self._urgent or self._closing, timeout=max(0.0, not_before - time.monotonic())
+            )
+            if self._closing and not self._queue:
+                return None
             items = list(self._queue)
             self._queue.clear()
             self._pending.clear()
-            batch: list[tuple[str, Mapping[str, Any], ReplyWriter | None, Delta | None]] = []
-            for item in items:
-                if isinstance(item, _Announcement):
-                    batch.append((item.group, item.message, None, None))
-                    continue
-                writer = item.writer
-                delta = Delta(writer.next_k, "".join(item.pieces))
-                writer.next_k += 1
-                batch.append((writer.group, _delta_message(writer, delta), writer, delta))
-        return batch
-
-    async def _flush(self, client: redis.asyncio.Redis, layer: Any, batch: list[Any]) -> None:
-        try:
-            async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                pipeline = client.pipeline(transaction=False)
-                for _, _, writer, delta in batch:
-                    if writer is not None:
-                        append_command(pipeline, writer.turn_id, writer.attempt, delta)
-                if len(pipeline):
-                    await pipeline.execute()
-                for group, message, _, _ in batch:
-                    await layer.group_send(group, message)
-        except (RedisError, OSError, TimeoutError) as error:
-            self._complain(error)
+            self._urgent = False
+            return [item if isinstance(item, _Announcement) else _numbered(item) for item in items]
 
     def _complain(self, error: Exception) -> None:
         now = time.monotonic()
@@ -200,14 +171,48 @@ class Publisher:
             )
 
 
-def _delta_message(writer: ReplyWriter, delta: Delta) -> Mapping[str, Any]:
-    return {
-        "type": "conversation.delta",
-        "turn": writer.turn_id,
-        "attempt": writer.attempt,
-        "k": delta.k,
-        "text": delta.text,
-    }
+@dataclass(slots=True)
+class _NumberedText:
+    writer: ReplyWriter
+    delta: Delta
+
+    def message(self) -> Mapping[str, Any]:
+        return {
+            "type": "conversation.delta",
+            "turn": self.writer.turn_id,
+            "attempt": self.writer.attempt,
+            "k": self.delta.k,
+            "text": self.delta.text,
+        }
+
+
+def coalescing_gap(replies: int) -> float:
+    """Seconds between two flushes while so many replies have news."""
+    return min(LONGEST_GAP_S, COALESCE_S * max(1.0, replies / REPLIES_AT_FULL_PACE))
+
+
+def _numbered(pending: _PendingText) -> _NumberedText:
+    writer = pending.writer
+    delta = Delta(writer.next_k, "".join(pending.pieces))
+    writer.next_k += 1
+    return _NumberedText(writer, delta)
+
+
+def _flush(batch: list[_Announcement | _NumberedText]) -> None:
+    """Append every text to its stream and tell everybody, in one round trip. Raises RedisError or OSError."""
+    layer = get_channel_layer()
+    with connect() as client, client.pipeline(transaction=False) as pipeline:
+        for item in batch:
+            if isinstance(item, _Announcement):
+                pipeline.publish(*layer.encoded(item.group, item.message))
+                continue
+            writer = item.writer
+            append_command(pipeline, writer.turn_id, writer.attempt, item.delta, expires=not writer.stream_expires)
+            pipeline.publish(*layer.encoded(writer.group, item.message()))
+        pipeline.execute()
+    for item in batch:
+        if isinstance(item, _NumberedText):
+            item.writer.stream_expires = True
 
 
 publisher = Publisher()

@@ -14,9 +14,9 @@ from django.db.models.functions import Coalesce
 from redis.exceptions import RedisError
 
 from chatbot.conversations import events
+from chatbot.conversations.connections import connect
 from chatbot.conversations.models import Conversation, Message, Turn
 from chatbot.conversations.standing import named, standing_of, updated
-from chatbot.conversations.streams import connect as connect_streams
 from chatbot.conversations.streams import read_deltas
 
 # What a page shows before anyone scrolls up.
@@ -161,7 +161,7 @@ def _open_turn(turn: Turn, resume: Resume | None) -> dict[str, Any]:
     text, next_k = "", start
     if turn.attempt:
         try:
-            with connect_streams() as client:
+            with connect() as client:
                 deltas = read_deltas(client, turn.id, turn.attempt, start)
         except RedisError:
             deltas = []  # the whole text follows with reply.finished
@@ -188,7 +188,7 @@ def earlier_messages(conversation: Conversation, before_seq: int) -> tuple[list[
 def missing_deltas(turn_id: UUID, attempt: int, from_k: int, before_k: int) -> list[str] | None:
     """The texts of deltas `from_k` … `before_k - 1`; None where the stream no longer has them all."""
     try:
-        with connect_streams() as client:
+        with connect() as client:
             deltas = read_deltas(client, turn_id, attempt, from_k)
     except RedisError:
         return None

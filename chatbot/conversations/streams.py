@@ -10,7 +10,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import redis
-from django.conf import settings
 
 # A reply is capped at a few hundred tokens, coalesced to at most 25 deltas a second, so this is never reached; it
 # bounds what a runaway could write.
@@ -40,12 +39,13 @@ def turn_of_key(key: bytes) -> UUID | None:
         return None
 
 
-def append_command(pipeline: Any, turn_id: UUID | str, attempt: int, delta: Delta) -> None:
-    """Add one delta to a Redis pipeline (blocking or asyncio)."""
+def append_command(pipeline: Any, turn_id: UUID | str, attempt: int, delta: Delta, *, expires: bool) -> None:
+    """Add one delta to a Redis pipeline. `expires`: nobody knows yet whether the stream will go by itself."""
     key = stream_key(turn_id, attempt)
     # The id carries k, so appending the same delta twice is refused by Redis itself, and a range read is by k.
     pipeline.xadd(key, {"text": delta.text}, id=f"{delta.k + 1}-0", maxlen=MAX_DELTAS, approximate=True)
-    pipeline.expire(key, KEEP_S)
+    if expires:
+        pipeline.expire(key, KEEP_S)
 
 
 def read_deltas(client: redis.Redis, turn_id: UUID | str, attempt: int, from_k: int = 0) -> list[Delta]:
@@ -65,8 +65,3 @@ def read_deltas(client: redis.Redis, turn_id: UUID | str, attempt: int, from_k: 
             break
         deltas.append(Delta(k, fields[b"text"].decode()))
     return deltas
-
-
-def connect() -> redis.Redis:
-    """A blocking client that gives up quickly: nothing here is worth holding up a customer for."""
-    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2)

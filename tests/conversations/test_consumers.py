@@ -20,6 +20,7 @@ from pytest_django import Settings
 from chatbot.asgi import application
 from chatbot.conversations import consumers, delivery, protocol, services, streams
 from chatbot.conversations.channel_layer import GroupLoopLayer
+from chatbot.conversations.connections import connect
 from chatbot.conversations.delivery import Reply
 from chatbot.conversations.desk import services as desk
 from chatbot.conversations.desk.announcements import GROUP
@@ -196,10 +197,10 @@ async def test_a_gap_is_filled_from_the_stream(visitor: uuid.UUID) -> None:
         turn = await claim(turn_id=uuid.UUID(accepted["turn"]), owner="worker")
         await page.until("turn.started")
         # Stored in the stream, never announced: as when the channel layer drops what is over its capacity.
-        with streams.connect() as client:
+        with connect() as client:
             pipeline = client.pipeline()
             for k, text in enumerate(["One ", "two "]):
-                streams.append_command(pipeline, turn.id, 1, streams.Delta(k, text))
+                streams.append_command(pipeline, turn.id, 1, streams.Delta(k, text), expires=k == 0)
             pipeline.execute()
         writer = writer_of(turn)
         writer.next_k = 2

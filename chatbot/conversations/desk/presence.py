@@ -7,7 +7,7 @@ import time
 
 from redis.exceptions import RedisError
 
-from chatbot.conversations.streams import connect
+from chatbot.conversations.connections import connect
 
 logger = logging.getLogger(__name__)
 
