@@ -363,6 +363,9 @@ TURN_MAX_ATTEMPTS = 3
 SWEEP_INTERVAL_S = env.float("SWEEP_INTERVAL_S", default=5.0)
 MAX_QUEUED_TURNS = env.int("MAX_QUEUED_TURNS", default=200)
 MAX_OPEN_TURNS_PER_CONVERSATION = env.int("MAX_OPEN_TURNS_PER_CONVERSATION", default=4)
+MAX_RUNNING_TURNS_PER_VISITOR = env.int("MAX_RUNNING_TURNS_PER_VISITOR", default=2)
+if MAX_RUNNING_TURNS_PER_VISITOR < 1:
+    raise ImproperlyConfigured("MAX_RUNNING_TURNS_PER_VISITOR must be at least 1, or nobody is answered.")
 # Token buckets: messages a minute, and how many may come at once.
 RATE_SESSION_PER_MINUTE = env.float("RATE_SESSION_PER_MINUTE", default=20.0)
 RATE_SESSION_BURST = env.int("RATE_SESSION_BURST", default=8)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from chatbot.conversations import events, wording
@@ -110,21 +110,27 @@ def lease_end(now: datetime) -> datetime:
     return now + timedelta(seconds=settings.TURN_LEASE_S)
 
 
-@transaction.atomic
-def claim_turn(*, turn_id: UUID, owner: str) -> Turn | None:
-    """Take the turn for one attempt, if it is free: queued, or running with an expired lease.
-
-    One conditional UPDATE decides, so that of many workers one wins. A turn is not free while an earlier one of its
-    conversation is open.
-    """
-    now = timezone.now()
+def free_turns(now: datetime) -> QuerySet[Turn]:
+    """What may be claimed: queued, or running with an expired lease, and no earlier one of its conversation open."""
     earlier = Turn.objects.filter(
         conversation=OuterRef("conversation"), number__lt=OuterRef("number"), status__in=Turn.OPEN
     )
     free = Q(status=Turn.Status.QUEUED) | Q(status=Turn.Status.RUNNING, lease_expires_at__lt=now)
+    return Turn.objects.filter(
+        free, ~Exists(earlier), attempt__lt=settings.TURN_MAX_ATTEMPTS, cancel_requested=False
+    ).order_by()
+
+
+@transaction.atomic
+def claim_turn(*, turn_id: UUID, owner: str) -> Turn | None:
+    """Take the turn for one attempt, if it is free.
+
+    One conditional UPDATE decides, so that of many workers one wins.
+    """
+    now = timezone.now()
     claimed = (
-        Turn.objects.filter(free, ~Exists(earlier), pk=turn_id, attempt__lt=settings.TURN_MAX_ATTEMPTS)
-        .filter(cancel_requested=False)
+        free_turns(now)
+        .filter(pk=turn_id)
         .update(
             status=Turn.Status.RUNNING,
             attempt=F("attempt") + 1,
@@ -242,13 +248,12 @@ def _end_attempt(turn: Turn, status: str, **record: Any) -> None:
 
 
 def _nudge_next(turn: Turn) -> None:
-    """The turn that waited behind this one can start."""
-    waiting = Turn.objects.filter(
-        conversation_id=turn.conversation_id, status=Turn.Status.QUEUED, number__gt=turn.number
-    )
-    following = waiting.order_by("number").first()
+    """A turn that waited behind this one, or for its visitor to have fewer running, can start."""
+    visitor = Conversation.objects.filter(pk=turn.conversation_id).values("visitor")[:1]
+    waiting = Turn.objects.filter(conversation__visitor=visitor, status=Turn.Status.QUEUED)
+    following = waiting.order_by("created_at").values_list("pk", flat=True).first()
     if following is not None:
-        nudge_on_commit(following.pk)
+        nudge_on_commit(following)
 
 
 # --- The sweeper --------------------------------------------------------------------------------

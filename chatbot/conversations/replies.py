@@ -78,7 +78,7 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
         classification = _classify(turn, models)
     prediction = classification.prediction
     action = policy.decide(prediction, rules, _history(earlier, rules), turn.message.text)
-    record |= _explained(prediction, action)
+    record |= _explained(prediction, action, rules)
 
     draft = _said(action, rules, turn)
     if isinstance(action, policy.Generate):
@@ -119,14 +119,14 @@ def draft_reply(message: Message, models: ServedModels) -> tuple[str, dict[str, 
     rule = rules[known[0]]
     if rule.mode == "approved":
         approved = policy.Answer(rule.slug, rule.approved_answer, SUGGESTED)
-        return approved.text, _storable(_explained(prediction, approved), models)
+        return approved.text, _decision(prediction, approved, rules, models)
     action = policy.Generate(rule.slug, rule.guidance, SUGGESTED)
     passages = _passages(classification, turn, rule, models)
     if not passages:
         return "", {}
     prompt, guard = _prompt(action, passages, earlier, turn, models), _guard(action, passages, turn)
     draft = _stream(prompt, turn, ActiveTurn(turn), models, Stopwatch(), guard, lambda _: None)
-    record = _storable(_explained(prediction, action), models) | {
+    record = _decision(prediction, action, rules, models) | {
         "generator_id": models.generator_release.id,
         "sources": [_source(passage) for passage in passages],
         "finish_reason": draft.finish_reason,
@@ -135,10 +135,10 @@ def draft_reply(message: Message, models: ServedModels) -> tuple[str, dict[str, 
     return ("" if guard.says_nothing else draft.text), record
 
 
-def _storable(record: dict[str, Any], models: ServedModels) -> dict[str, Any]:
-    """With ids in place of rows."""
-    intent: Intent | None = record.pop("intent")
-    return record | {"intent_id": intent and intent.pk, "classifier_id": models.classifier_release.id}
+def _decision(
+    prediction: Prediction, action: policy.Action, rules: Mapping[str, IntentRule], models: ServedModels
+) -> dict[str, Any]:
+    return _explained(prediction, action, rules) | {"classifier_id": models.classifier_release.id}
 
 
 def _passages(
@@ -150,7 +150,9 @@ def _passages(
 
 def _classify(turn: Turn, models: ServedModels) -> Classification:
     text = turn.message.text
-    services.note_language(conversation_id=turn.conversation_id, language=detect_language(text))
+    language = detect_language(text)
+    if language != turn.conversation.language:
+        services.note_language(conversation_id=turn.conversation_id, language=language)
     return models.classifier.classify_one(text)
 
 
@@ -172,7 +174,7 @@ def _question(rule: IntentRule) -> str:
     return rule.question or rule.name
 
 
-def _explained(prediction: Prediction, action: policy.Action) -> dict[str, Any]:
+def _explained(prediction: Prediction, action: policy.Action, rules: Mapping[str, IntentRule]) -> dict[str, Any]:
     """What the turn keeps of the decision, for reviewers and for training."""
     actions = {
         policy.Answer: Turn.Action.ANSWER,
@@ -183,7 +185,7 @@ def _explained(prediction: Prediction, action: policy.Action) -> dict[str, Any]:
     }
     followed = getattr(action, "intent", "") or (prediction.best.intent if prediction.ranking else "")
     return {
-        "intent": Intent.objects.filter(slug=followed).first(),
+        "intent_id": _intent_row(followed, rules),
         "confidence": next((ranked.confidence for ranked in prediction.ranking if ranked.intent == followed), None),
         "out_of_scope": prediction.out_of_scope,
         "prediction": record_of(prediction),
@@ -191,6 +193,13 @@ def _explained(prediction: Prediction, action: policy.Action) -> dict[str, Any]:
         "reason": action.reason[:200],
         "is_miss": isinstance(action, policy.Clarify | policy.OfferPerson),
     }
+
+
+def _intent_row(slug: str, rules: Mapping[str, IntentRule]) -> int | None:
+    """The intent's row; one that was taken out of the catalogue is not among the rules."""
+    if slug in rules:
+        return rules[slug].pk
+    return Intent.objects.filter(slug=slug).values_list("pk", flat=True).first()
 
 
 def _said(action: policy.Action, rules: Mapping[str, IntentRule], turn: Turn) -> Draft:

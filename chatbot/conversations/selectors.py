@@ -243,6 +243,8 @@ def reply_of(turn: Turn) -> Message | None:
 
 def history(turn: Turn, limit: int) -> list[Message]:
     """Up to `limit` messages before the one that the turn answers, oldest first, with their turns."""
+    if turn.message.seq == 1:
+        return []
     before = turn.conversation.messages.filter(seq__lt=turn.message.seq)
     return list(_with_turns(before).order_by("-seq")[:limit])[::-1]
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from chatbot.conversations import delivery, presence, replies
+from chatbot.conversations.claims import claim_oldest_turn
 from chatbot.conversations.control import StopListener
 from chatbot.conversations.desk import suggestions
 from chatbot.conversations.leases import ActiveTurn, Leases
@@ -49,14 +50,18 @@ class ReplyWorker:
         self._on_beat()
 
     def take(self, turn_id: uuid.UUID) -> None:
-        """Claim the turn if it is free and answer it. Never raises: what goes wrong is the turn's outcome."""
+        """Told of a turn: answer the one that has waited longest, if any is free.
+
+        Never raises: what goes wrong is the turn's outcome.
+        """
         try:
-            turn = delivery.claim_turn(turn_id=turn_id, owner=self.id)
+            turn = claim_oldest_turn(owner=self.id)
         except DatabaseError as error:
             logger.error("turn %s was not claimed: the database does not answer (%s)", turn_id, error)
             return
         if turn is None:
             return
+        turn_id = turn.id
         self.runtime.refresh()
         with self.leases.hold(turn) as active:
             try:

@@ -11,7 +11,7 @@ from chatbot.intents.models import Example, Intent
 
 @dataclass(frozen=True, slots=True)
 class IntentRule:
-    """An intent as policy needs it. `mode` is a value of `Intent.Mode`."""
+    """An intent as policy needs it. `mode` is a value of `Intent.Mode`; `pk` is its row, 0 where it has none."""
 
     slug: str
     name: str
@@ -19,11 +19,12 @@ class IntentRule:
     guidance: str = ""
     approved_answer: str = ""
     question: str = ""
+    pk: int = 0
 
 
 def catalogue_rules() -> dict[str, IntentRule]:
     """The active intents by slug."""
-    fields = ("slug", "name", "mode", "guidance", "approved_answer", "question")
+    fields = ("slug", "name", "mode", "guidance", "approved_answer", "question", "pk")
     rows = Intent.objects.filter(is_active=True).values_list(*fields)
     return {row[0]: IntentRule(*row) for row in rows}
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from chatbot.conversations import delivery, presence, replies, services, wording
+from chatbot.conversations.claims import claim_oldest_turn
 from chatbot.conversations.desk import suggestions
 from chatbot.conversations.leases import ActiveTurn
 from chatbot.conversations.models import Conversation, Message, Suggestion, Turn
@@ -390,6 +391,30 @@ def test_a_worker_answers_a_turn_once_however_often_it_is_told(customer: Custome
         worker.take(turn.id)
     assert customer.conversation.messages.filter(role="bot").count() == 1
     worker.take(uuid.uuid4())
+
+
+def test_little_is_asked_of_the_database_before_the_model_begins(
+    customer: Customer, worker: ReplyWorker, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    """Each query here is a customer's wait for the first word."""
+    customer.ask("I want to cancel")  # what is asked once a process: the passages' embeddings
+    customer.conversation = services.start_conversation(visitor_id=uuid.uuid4())
+    turn = customer.send("how do I cancel my order?")
+    Conversation.objects.filter(pk=customer.conversation.pk).update(language="en")
+
+    class Begun(Exception):
+        pass
+
+    def begin(*_: Any) -> None:
+        raise Begun
+
+    monkeypatch.setattr(replies, "_stream", begin)
+    # begin, which is oldest, claim it, read it, end; the catalogue, whether passages changed, the nearest of them.
+    with django_assert_max_num_queries(10):
+        mine = claim_oldest_turn(owner=worker.id)
+        assert mine == turn
+        with pytest.raises(Begun):
+            replies.answer_turn(mine, ActiveTurn(mine), customer.models)
 
 
 def test_an_engine_that_fails_costs_three_attempts_and_then_the_turn(

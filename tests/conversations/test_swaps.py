@@ -105,6 +105,7 @@ class Customers:
         self._worker = worker
         self._stopped = threading.Event()
         self._answered = threading.Semaphore(0)
+        self._ended = threading.Condition()
 
     def ask_on(self) -> None:
         try:
@@ -115,10 +116,18 @@ class Customers:
                     visitor_id=visitor, conversation_id=conversation.id, client_id=uuid.uuid4().hex, text=QUESTION
                 )
                 assert accepted.turn is not None
-                self._worker.take(accepted.turn.id)
+                self._answer(accepted.turn)
                 self._answered.release()
         finally:
             connection.close()
+
+    def _answer(self, turn: Turn) -> None:
+        """Nudge, and wait until the turn has ended: the nudge may bring another one, and another nudge this one."""
+        self._worker.take(turn.id)
+        open_turn = Turn.objects.filter(pk=turn.pk, status__in=Turn.OPEN)
+        with self._ended:
+            self._ended.notify_all()
+            assert self._ended.wait_for(lambda: not open_turn.exists(), timeout=WAIT_S)
 
     def wait_for_answers(self, count: int) -> None:
         """So many from now on."""

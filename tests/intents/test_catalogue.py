@@ -37,7 +37,7 @@ def catalogue_state() -> set[tuple[str, str | None, str]]:
 
 def test_rules_are_of_active_intents(refund: Intent) -> None:
     Intent.objects.create(slug="old", name="Old", is_active=False)
-    assert catalogue_rules() == {"refund": IntentRule("refund", "Get a refund", "generate")}
+    assert catalogue_rules() == {"refund": IntentRule("refund", "Get a refund", "generate", pk=refund.pk)}
 
 
 def test_training_reads_active_intents_and_out_of_scope_apart(refund: Intent) -> None:
