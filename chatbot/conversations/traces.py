@@ -13,9 +13,10 @@ from django.apps import apps
 from django.db import OperationalError, connection
 from redis.exceptions import RedisError, ResponseError
 
+from chatbot.conversations.connections import connect
 from chatbot.conversations.models import Turn
 from chatbot.conversations.reviews import batched
-from chatbot.conversations.streams import STREAM_PREFIX, connect, turn_of_key
+from chatbot.conversations.streams import STREAM_PREFIX, turn_of_key
 from chatbot.exceptions import TracesRemain
 
 logger = logging.getLogger(__name__)

@@ -21,10 +21,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from chatbot.conversations import forgetting, services, traces
+from chatbot.conversations.connections import connect
 from chatbot.conversations.exports import record_export
 from chatbot.conversations.models import Conversation, Message, Note, Suggestion, Turn, Visitor
 from chatbot.conversations.reviews import Judgement, review_turn
-from chatbot.conversations.streams import Delta, append_command, connect
+from chatbot.conversations.streams import Delta, append_command
 from chatbot.exceptions import DatasetError, EvaluationError, TracesRemain
 from chatbot.intents.models import Example
 from chatbot.releases.models import Kind
@@ -100,7 +101,7 @@ def keys_with(text: str) -> list[bytes]:
 
 def stream_of(turn: Turn, text: str) -> None:
     with connect() as client, client.pipeline() as pipeline:
-        append_command(pipeline, turn.pk, turn.attempt, Delta(0, text))
+        append_command(pipeline, turn.pk, turn.attempt, Delta(0, text), expires=True)
         pipeline.execute()
 
 
