@@ -99,7 +99,7 @@ class LaunchForm(forms.Form):
     def _chosen(self, name: str) -> Any:
         if self.is_bound and self.is_valid():
             return self.cleaned_data[name]
-        return self.fields[name].initial
+        return self.get_initial_for_field(self.fields[name], name)
 
 
 class ClassifierLaunchForm(LaunchForm):

@@ -10,6 +10,7 @@ from django.utils import timezone
 from chatbot.dashboard.wording import roughly
 from chatbot.training.models import TrainingRun
 from chatbot.training.selectors import time_left
+from chatbot.training.stages import StageState, states_of
 
 # A worker that has nothing else to do takes a run at once; after this it is worth a word.
 _SOON = timedelta(seconds=15)
@@ -21,18 +22,22 @@ NOBODY = (
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """`share` is None where nobody can say how much is done. `note` is the time left, or why nothing happens."""
+    """`share` is None where nobody can say how much is done. `note` is the time left, or why nothing happens.
+
+    `stages` are those of a training that is under way.
+    """
 
     is_open: bool
     message: str
     share: float | None
     note: str
+    stages: list[StageState]
 
 
 def progress_of(run: TrainingRun) -> RunProgress:
     """The run at this moment."""
     # A bar that stands at its beginning looks stuck; one that moves to and fro says that something goes on.
-    return RunProgress(run.is_open, _message(run), run.share or None, _note(run))
+    return RunProgress(run.is_open, _message(run), run.share or None, _note(run), states_of(run))
 
 
 def _message(run: TrainingRun) -> str:

@@ -28,7 +28,8 @@ WORK: dict[str, Callable[[TrainingRun, RunLease], dict[str, Any]]] = {
     TrainingRun.Kind.FREEZE: freeze_requested,
 }
 UNFORESEEN = "It failed for a reason that nobody foresaw. The log of the training worker has it."
-OUT_OF_MEMORY = "Memory ran out. Close what else runs on this machine, or use the preset “fast”."
+OUT_OF_MEMORY = "Memory ran out. Close what else runs on this machine, or train on one with more memory."
+OUT_OF_MEMORY_FULL = "Memory ran out. Close what else runs on this machine, or use the preset “fast”."
 Status = TrainingRun.Status
 
 
@@ -53,7 +54,8 @@ def _do(run: TrainingRun) -> None:
             lease.end(Status.FAILED, error=str(error))
         except MemoryError:
             logger.error("%s: memory ran out", run)
-            lease.end(Status.FAILED, error=OUT_OF_MEMORY)
+            is_full = run.parameters.get("preset") == "full"
+            lease.end(Status.FAILED, error=OUT_OF_MEMORY_FULL if is_full else OUT_OF_MEMORY)
         except Exception:  # a fault of ours ends the run; left open, it would be tried again and fail the same way
             logger.exception("%s", run)
             lease.end(Status.FAILED, error=UNFORESEEN)

@@ -95,7 +95,10 @@ def train_generator(
     try:
         trained = train_adapter(wanted, recipe, seed=seed, checkpoints=checkpoints, progress=progress, record=record)
         if not trained.improves:
-            raise GeneratorError("The held-out loss did not fall, so there is nothing to register.")
+            raise GeneratorError(
+                "The loss on held-out replies did not fall, so there is nothing to register. Allow more steps or "
+                "a lower learning rate, or review more replies."
+            )
         with _scratch() as draft:
             report("Writing: the merged weights and the GGUF file", None)
             metrics = {**trained.metrics, **_write(draft, directory, trained, material, report)}

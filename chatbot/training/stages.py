@@ -63,6 +63,8 @@ def states_of(run: TrainingRun) -> list[StageState]:
     if run.status != run.Status.RUNNING:
         return []
     stages = stages_of(run)
+    if not stages:
+        return []
     at = _position(stages, run.message)
     return [
         StageState(stage.name, "done" if number < at else "current" if number == at else "waiting")

@@ -183,6 +183,7 @@ def test_a_running_check_shows_how_far_it_is(operator: Client) -> None:
         "message": "Fold 2 of 5: epoch 1",
         "share": 0.25,
         "note": "About 3 minutes left",
+        "stages": [],
     }
 
 

@@ -25,7 +25,7 @@ from chatbot.releases.selectors import current_release
 from chatbot.training import services
 from chatbot.training.announcements import announce_run
 from chatbot.training.execution import execute
-from chatbot.training.models import CurvePoint, TrainingRun
+from chatbot.training.models import CurvePoint, Dataset, Evaluation, TrainingRun
 from tests.dashboard.conftest import SignIn
 from tests.releases.conftest import shelf
 from tests.releases.shelf import ENCODER
@@ -236,6 +236,16 @@ def test_whoever_may_not_launch_is_told_no_estimate(sign_in: SignIn) -> None:
     assert sign_in("support").post(f"{INDEX}estimate/", {}).status_code == 403
 
 
+@pytest.mark.usefixtures("base_model")
+def test_the_form_begins_with_the_dataset_whose_page_led_to_it(operator: Client) -> None:
+    files = {f"{name}.train.jsonl": {"rows": 3, "size": 9} for name in ("intents", "replies", "transcripts")}
+    files |= {"replies.held-out.jsonl": {"rows": 0, "size": 0}}
+    Dataset.objects.create(name="dataset-0007", path="datasets/dataset-0007", digest="d", manifest={"files": files})
+    make_catalogue()
+    for address in (f"{INDEX}?dataset=dataset-0007", f"{GENERATOR}&dataset=dataset-0007"):
+        assert '<option value="dataset-0007" selected>' in read(operator, address)
+
+
 # --- Reading --------------------------------------------------------------------------------------
 
 
@@ -250,6 +260,39 @@ def test_a_curve_is_a_table_too(operator: Client) -> None:
     assert "10:00:01 &lt;b&gt;odd&lt;/b&gt;" in page
     assert " style=" not in page
     assert "script-src 'self'" in response["Content-Security-Policy"]
+
+
+def test_stages_are_shown_while_a_run_is_under_way(operator: Client) -> None:
+    run = made(kind=TrainingRun.Kind.GENERATOR, message="Training: step 3 of 9", parameters={"freeze": True})
+    page = read(operator, address(run))
+    assert '<li class="done">Freezing</li>' in page
+    assert '<li class="current" aria-current="step">Training</li>' in page
+    assert '<li class="waiting">Checking</li>' in page
+    TrainingRun.objects.update(status=Status.QUEUED)
+    assert 'id="stages" aria-label="Stages" hidden' in read(operator, address(run))
+
+
+def test_a_trained_generator_leads_on_to_its_evaluation(operator: Client) -> None:
+    release = Release.objects.create(
+        kind=Kind.GENERATOR,
+        name="generator-0009",
+        path="x",
+        manifest_digest="d" * 64,
+        metrics={"loss_before": 1.9, "loss_after": 1.25},
+    )
+    numbers = {"preset": "quick", "seed": 1, "step_tokens": 512}
+    run = made(Status.DONE, kind=TrainingRun.Kind.GENERATOR, release=release, parameters=numbers)
+    page = read(operator, address(run))
+    assert "<strong>1.900</strong> to <strong>1.250</strong>" in page
+    assert "tokens a step 512" in page
+    assert "Have it judged first" in page
+    judging = made(Status.QUEUED, kind=TrainingRun.Kind.EVALUATION, parameters={"candidate": release.pk})
+    assert reverse("dashboard:evaluation-run", args=[judging.pk]) in read(operator, address(run))
+    TrainingRun.objects.filter(pk=judging.pk).update(status=Status.DONE)
+    evaluation = Evaluation.objects.create(candidate=release, source="rows", rows_digest="d", passed=True)
+    page = read(operator, address(run))
+    assert reverse("dashboard:evaluation", args=[evaluation.pk]) in page
+    assert "passed its gate" in page
 
 
 @pytest.mark.parametrize(

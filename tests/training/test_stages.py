@@ -50,7 +50,7 @@ def test_what_was_not_asked_for_is_no_stage() -> None:
         "Writing",
         "Checking",
     ]
-    assert stages_of(running(Kind.EVALUATION, "")) == ()
+    assert states_of(running(Kind.EVALUATION, "Loading")) == []
     assert states_of(TrainingRun(kind=Kind.GENERATOR, status=Status.QUEUED)) == []
 
 

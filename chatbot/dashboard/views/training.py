@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -21,11 +21,13 @@ from chatbot.dashboard.views.access import for_staff_who
 from chatbot.exceptions import Conflict
 from chatbot.inference.weights import MANIFEST
 from chatbot.intents.models import Example
-from chatbot.releases.models import Kind
+from chatbot.releases.models import Kind, Release
 from chatbot.releases.preparation import generator_directory
 from chatbot.training.models import TrainingRun
+from chatbot.training.promotions import standing_of
 from chatbot.training.runs import cancel_run, request_run
-from chatbot.training.selectors import curve_of, trainings
+from chatbot.training.selectors import curve_of, dataset_of, trainings
+from chatbot.training.trainers.generator_recipe import CHOSEN
 
 MAY_READ, MAY_START = "training.view_trainingrun", "training.add_trainingrun"
 RUNS_ON_A_PAGE = 25
@@ -39,7 +41,8 @@ ONLY_ESTIMATE = "estimate"
 def index(request: HttpRequest) -> HttpResponse:
     """Earlier trainings, and the form that launches one of the kind that the address names."""
     kind = _kind(request)
-    form = FORMS[kind](request.POST if request.method == "POST" else None)
+    wanted = {"dataset": request.GET["dataset"]} if "dataset" in request.GET else None
+    form = FORMS[kind](request.POST if request.method == "POST" else None, initial=wanted)
     if request.method == "POST":
         if not request.user.has_perm(MAY_START):
             raise PermissionDenied
@@ -104,8 +107,29 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
         "progress": progress_of(run),
         "curve": curve_of(run),
         "metrics": named_metrics(run.release) if run.release else [],
+        "dataset": dataset_of(run),
+        "numbers": [
+            (GeneratorLaunchForm.base_fields[name].label, run.parameters[name])
+            for name in CHOSEN
+            if run.parameters.get(name)
+        ],
+        **(_next_steps(run.release) if run.release else {}),
     }
     return render(request, "dashboard/training/run.html", context)
+
+
+def _next_steps(release: Release) -> dict[str, Any]:
+    """Where the release stands on its way to customers."""
+    judging = TrainingRun.objects.filter(
+        kind=TrainingRun.Kind.EVALUATION, status__in=TrainingRun.OPEN, parameters__candidate=release.pk
+    )
+    losses = [release.metrics.get(name) for name in ("loss_before", "loss_after")]
+    return {
+        "evaluation": release.evaluations.defer("report").first(),
+        "judging": judging.first(),
+        "is_current": standing_of(release).is_current,
+        "losses": losses if all(losses) else [],
+    }
 
 
 @require_POST

@@ -189,7 +189,7 @@ class _Training:
             group["lr"] = rate
         loss = self._gradients(step, learned)
         if not math.isfinite(loss):
-            raise GeneratorError("The training diverged: its loss is no longer a number.")
+            raise GeneratorError("The training diverged: its loss is no longer a number. Lower the learning rate.")
         torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.gradient_norm)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)

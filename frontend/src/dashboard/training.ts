@@ -16,9 +16,15 @@ interface Seen {
   message: string;
   share: number | null;
   note: string;
+  stages: Stage[];
   attempt: number;
   log: string[];
   points: Point[];
+}
+
+interface Stage {
+  name: string;
+  state: "done" | "current" | "waiting";
 }
 
 interface Line {
@@ -65,6 +71,7 @@ function follow(section: HTMLElement, socket: string): void {
   const note = element(section, "#progress-note");
   const spoken = element(section, "#progress-spoken");
   const log = element(document, "#log");
+  const stages = element(section, "#stages");
   let attempt = 0;
   let step = 0;
   const connection = new ReconnectingWebSocket(socketAddress(socket));
@@ -79,6 +86,7 @@ function follow(section: HTMLElement, socket: string): void {
     note.textContent = seen.note;
     if (seen.share === null) bar.removeAttribute("value");
     else bar.value = seen.share;
+    writeStages(stages, seen.stages);
     const reached = Math.floor((seen.share ?? 0) * SPOKEN_STEPS);
     if (reached > step)
       spoken.textContent = `${Math.round((seen.share ?? 0) * 100)} percent done. ${seen.note}`;
@@ -98,6 +106,19 @@ function follow(section: HTMLElement, socket: string): void {
       note.textContent = "The server does not answer at the moment. The training goes on without it.";
     }
   });
+}
+
+function writeStages(list: HTMLElement, stages: Stage[]): void {
+  list.hidden = stages.length === 0;
+  list.replaceChildren(
+    ...stages.map(({ name, state }) => {
+      const item = document.createElement("li");
+      item.textContent = name;
+      item.className = state;
+      if (state === "current") item.setAttribute("aria-current", "step");
+      return item;
+    }),
+  );
 }
 
 /** Stays at the end unless somebody has scrolled up to read. */
