@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import path
 
@@ -19,6 +20,7 @@ from chatbot.conversations.consumers import ChatConsumer  # noqa: E402
 from chatbot.conversations.handshake import ExactOriginMiddleware, VisitorMiddleware  # noqa: E402
 from chatbot.dashboard.consumers import RunConsumer  # noqa: E402
 from chatbot.dashboard.inbox_consumer import InboxConsumer  # noqa: E402
+from chatbot.operations.body_limit import BodyLimitMiddleware  # noqa: E402
 from chatbot.operations.metrics import count_sockets  # noqa: E402
 
 # django-stubs know `path` with views alone.
@@ -28,7 +30,7 @@ inbox: Any = AuthMiddlewareStack(InboxConsumer.as_asgi())
 
 application = ProtocolTypeRouter(
     {
-        "http": http_application,
+        "http": BodyLimitMiddleware(http_application, settings.MAX_REQUEST_BYTES),
         "websocket": ExactOriginMiddleware(
             URLRouter([path("ws/chat/", chat), path("ws/inbox/", inbox), path("ws/training/<int:pk>/", training)])
         ),

@@ -25,6 +25,8 @@
     │   │   ├── StaleReview  somebody else has reviewed the turn meanwhile
     │   │   └── HandsChanged a colleague has the conversation, or it changed hands meanwhile
     │   ├── InvalidAddress   what a customer left is no e-mail address
+    │   ├── FileRefused      a file that is not taken; `reason` says why in a word
+    │   ├── AttachmentGone   a message names a file that can't be sent with it
     │   ├── ConversationClosed
     │   ├── Busy             too much is owed already; worth another try after `retry_after` seconds
     │   └── RateLimited      too fast; worth another try after `retry_after` seconds
@@ -39,6 +41,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AttachmentGone",
     "BrokerUnavailable",
     "Busy",
     "ClassifierError",
@@ -50,6 +53,7 @@ __all__ = [
     "EngineError",
     "EvaluationError",
     "ExportFailed",
+    "FileRefused",
     "FrontdeskError",
     "GateClosed",
     "GeneratorError",
@@ -186,6 +190,22 @@ class InvalidAddress(Refused):
     """What the customer left is no e-mail address."""
 
     code = "invalid_address"
+
+
+class FileRefused(Refused):
+    """A file that is not taken. `reason` is the word by which a page finds its own sentence for it."""
+
+    code = "file"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class AttachmentGone(Refused):
+    """A message names a file that is somebody else's, was sent already, or was never finished; nothing was stored."""
+
+    code = "attachment"
 
 
 class ConversationClosed(Refused):

@@ -372,6 +372,21 @@ RATE_SESSION_BURST = env.int("RATE_SESSION_BURST", default=8)
 RATE_ADDRESS_PER_MINUTE = env.float("RATE_ADDRESS_PER_MINUTE", default=120.0)
 RATE_ADDRESS_BURST = env.int("RATE_ADDRESS_BURST", default=40)
 
+# --- Attachments ----------------------------------------------------------------------------------
+
+ATTACHMENTS = env.bool("ATTACHMENTS", default=True)
+ATTACHMENT_MAX_MIB = env.int("ATTACHMENT_MAX_MIB", default=10)
+ATTACHMENTS_PER_MESSAGE = env.int("ATTACHMENTS_PER_MESSAGE", default=5)
+ATTACHMENTS_PER_CONVERSATION = env.int("ATTACHMENTS_PER_CONVERSATION", default=50)
+ATTACHMENT_QUOTA_MIB = env.int("ATTACHMENT_QUOTA_MIB", default=200)
+RATE_UPLOADS_PER_MINUTE = env.float("RATE_UPLOADS_PER_MINUTE", default=20.0)
+RATE_UPLOADS_BURST = env.int("RATE_UPLOADS_BURST", default=10)
+for _name in ("ATTACHMENT_MAX_MIB", "ATTACHMENTS_PER_MESSAGE", "ATTACHMENTS_PER_CONVERSATION", "ATTACHMENT_QUOTA_MIB"):
+    if globals()[_name] < 1:
+        raise ImproperlyConfigured(f"{_name} must be at least 1; ATTACHMENTS=false takes no files at all.")
+# More than this no request may bring, whatever it is for: Django writes a body to disk before any view can refuse it.
+MAX_REQUEST_BYTES = (max(ATTACHMENT_MAX_MIB, 15) + 1) * 2**20
+
 # --- Datasets -----------------------------------------------------------------------------------
 
 # Countries whose national telephone numbers are looked for, as two letters each; empty: some forty.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,16 +10,24 @@ from ninja import NinjaAPI, Query, Schema, Status
 from ninja.errors import HttpError
 
 from chatbot.conversations import protocol, selectors
-from chatbot.conversations.handshake import visitor_from_cookies
+from chatbot.conversations.attachments.api import refusal, router
+from chatbot.conversations.attachments.selectors import attachment_rules
+from chatbot.conversations.callers import caller_of, visitor_of
 from chatbot.conversations.models import Visitor
-from chatbot.conversations.sessions import admitting_site, answer_consent, open_session
+from chatbot.conversations.sessions import answer_consent, open_session
 from chatbot.conversations.visitor_tokens import read_token, write_token
-from chatbot.exceptions import IdentityRefused
+from chatbot.exceptions import IdentityRefused, Refused
 from chatbot.intents.shop import load_shop
-from chatbot.sites.models import Site
 from chatbot.sites.selectors import active_site
 
 api = NinjaAPI(title="Frontdesk chat", version="1", docs_url=None, openapi_url=None, urls_namespace="chat-api")
+api.add_router("/attachments", router)
+api.add_exception_handler(Refused, refusal)
+
+
+class AttachmentRules(Schema):
+    max_mib: int
+    per_message: int
 
 
 class ChatInfo(Schema):
@@ -30,6 +37,7 @@ class ChatInfo(Schema):
     protocol: int
     training: str
     agreed: bool | None = None
+    attachments: AttachmentRules | None = None
 
 
 class SessionRequest(Schema):
@@ -64,32 +72,6 @@ class MessagePage(Schema):
     has_earlier: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whose page asks: a visitor, and the site that the page is embedded in."""
-
-    visitor: UUID | None
-    site: Site | None = None
-
-
-def _caller(request: HttpRequest) -> Caller:
-    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return Caller(visitor_from_cookies(request.COOKIES))
-    token = read_token(shown)
-    site = admitting_site(token) if token else None
-    if token is None or site is None:
-        raise HttpError(401, "The session has ended. Open another.")
-    return Caller(token.visitor, site)
-
-
-def _visitor(request: HttpRequest) -> UUID:
-    visitor_id = _caller(request).visitor
-    if visitor_id is None:
-        raise HttpError(401, "Open the chat page first: it sets the cookie that says who you are.")
-    return visitor_id
-
-
 @api.post("/session", response=Session)
 def session(request: HttpRequest, body: SessionRequest) -> dict[str, Any]:
     """A session for a chat that is embedded in a site, new, renewed, or of the customer whom the site vouches for."""
@@ -106,7 +88,7 @@ def session(request: HttpRequest, body: SessionRequest) -> dict[str, Any]:
 @api.post("/consent", response={204: None})
 def consent(request: HttpRequest, body: Consent) -> Status[None]:
     """Whether what this visitor says may be trained on. Only an embedded chat asks."""
-    caller = _caller(request)
+    caller = caller_of(request)
     if caller.visitor is None or caller.site is None:
         raise HttpError(401, "This needs the session of an embedded chat.")
     answer_consent(visitor_id=caller.visitor, site=caller.site, agreed=body.agreed)
@@ -116,13 +98,14 @@ def consent(request: HttpRequest, body: Consent) -> Status[None]:
 @api.get("/chat", response=ChatInfo)
 def chat_info(request: HttpRequest) -> dict[str, Any]:
     """What the empty chat shows: the shop's name and greeting, or the site's own, and questions to start with."""
-    caller, shop = _caller(request), load_shop()
+    caller, shop = caller_of(request), load_shop()
     info = {
         "name": shop.name,
         "greeting": shop.greeting,
         "starters": list(shop.starters),
         "protocol": protocol.VERSION,
         "training": "shop",
+        "attachments": attachment_rules(caller.site),
     }
     if caller.visitor is not None and caller.site is not None:
         info |= {
@@ -138,13 +121,13 @@ def chat_info(request: HttpRequest) -> dict[str, Any]:
 @api.get("/conversations", response=ConversationList)
 def conversations(request: HttpRequest) -> dict[str, Any]:
     """The visitor's own conversations, newest first."""
-    return {"conversations": selectors.own_conversations(_visitor(request))}
+    return {"conversations": selectors.own_conversations(visitor_of(request))}
 
 
 @api.get("/conversations/{conversation_id}/messages", response=MessagePage)
 def earlier_messages(request: HttpRequest, conversation_id: UUID, before_seq: int = Query(ge=1)) -> dict[str, Any]:
     """Messages before `before_seq`, oldest first."""
-    conversation = selectors.own_conversation(_visitor(request), conversation_id)
+    conversation = selectors.own_conversation(visitor_of(request), conversation_id)
     if conversation is None:
         raise HttpError(404, "This conversation does not exist.")
     messages, has_earlier = selectors.earlier_messages(conversation, before_seq)

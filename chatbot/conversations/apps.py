@@ -9,8 +9,12 @@ class ConversationsConfig(AppConfig):
 
     def ready(self) -> None:
         from auditlog.registry import auditlog
+        from django.db.models.signals import post_delete
 
-        from chatbot.conversations.models import CannedReply, Review, ShadowTrial
+        from chatbot.conversations.attachments.services import remove_files_of
+        from chatbot.conversations.models import Attachment, CannedReply, Review, ShadowTrial
+
+        post_delete.connect(remove_files_of, sender=Attachment)
 
         auditlog.register(ShadowTrial, exclude_fields=["problem"])
         auditlog.register(CannedReply, exclude_fields=["updated_at"])

@@ -154,6 +154,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             conversation_id=self._conversation,
             client_id=frame.client_id,
             text=frame.text,
+            attachments=frame.attachments,
             sender_channel=self.channel_name,
         )
         await self._send(await in_database(selectors.accepted_frame)(accepted.message, accepted.turn))

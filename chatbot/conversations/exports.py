@@ -42,6 +42,7 @@ COLUMNS = (
     "classifier",
     "generator",
     "sources",
+    "attachments",
 )
 # In the column of roles: what staff told each other, which no customer has seen.
 INTERNAL_NOTE = "internal note"
@@ -132,7 +133,14 @@ def _csv_line(cells: Sequence[Any]) -> str:
 def _rows(conversation: Conversation) -> Iterator[list[Any]]:
     for note in conversation.notes.all():
         # Beside what was said, not among it, and never taken for a message.
-        yield [str(conversation.id), "", INTERNAL_NOTE, note.text, utc_text(note.created_at), *[""] * 10]
+        yield [
+            str(conversation.id),
+            "",
+            INTERNAL_NOTE,
+            note.text,
+            utc_text(note.created_at),
+            *[""] * (len(COLUMNS) - 5),
+        ]
     for message, turn in _with_turns(conversation):
         yield [
             str(conversation.id),
@@ -148,6 +156,7 @@ def _rows(conversation: Conversation) -> Iterator[list[Any]]:
             "\n".join(f"{source.get('title', '')} <{source.get('url', '')}>" for source in turn.sources)
             if turn
             else "",
+            "\n".join(attachment.name for attachment in message.attachments.all()),
         ]
 
 
@@ -205,6 +214,7 @@ def _message(message: Message, turn: Turn | None) -> dict[str, Any]:
         "rating": message.rating or None,
         "rating_reason": message.rating_reason,
         "quick_replies": message.quick_replies,
+        "attachments": [attachment.name for attachment in message.attachments.all()],
         "turn": _turn(turn) if turn else None,
     }
 

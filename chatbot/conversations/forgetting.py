@@ -22,6 +22,7 @@ from django.db.models import Model, QuerySet
 from chatbot.conversations.delivery import cancel_open_turn, silence_bot
 from chatbot.conversations.desk.announcements import announce_change
 from chatbot.conversations.models import (
+    Attachment,
     Conversation,
     Message,
     Note,
@@ -44,6 +45,7 @@ from chatbot.intents.models import Example
 _RECORDS: tuple[tuple[str, type[Model], str], ...] = (
     ("conversations", Conversation, "visitor"),
     ("messages", Message, "conversation__visitor"),
+    ("files", Attachment, "conversation__visitor"),
     ("turns", Turn, "conversation__visitor"),
     ("reviews", Review, "turn__conversation__visitor"),
     ("notes", Note, "conversation__visitor"),

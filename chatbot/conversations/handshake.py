@@ -64,12 +64,17 @@ def origin_allowed(origin: str | None, host: str, scheme: str) -> bool:
 
 def client_address(scope: dict[str, Any]) -> str:
     """The customer's address: the socket's, or what the outermost trusted proxy saw."""
+    client = scope.get("client")
+    return trusted_address(_header(scope, b"x-forwarded-for"), client[0] if client else None)
+
+
+def trusted_address(forwarded_for: str, direct: str | None) -> str:
+    """The same out of the header and the address that the connection comes from."""
     if settings.TRUSTED_PROXIES:
-        forwarded = [part.strip() for part in _header(scope, b"x-forwarded-for").split(",") if part.strip()]
+        forwarded = [part.strip() for part in forwarded_for.split(",") if part.strip()]
         if len(forwarded) >= settings.TRUSTED_PROXIES:
             return forwarded[-settings.TRUSTED_PROXIES]
-    client = scope.get("client")
-    return client[0] if client else "local"
+    return direct or "local"
 
 
 def _header(scope: dict[str, Any], name: bytes) -> str:

@@ -63,6 +63,15 @@ def message_buckets(visitor_id: UUID, address: str) -> list[Bucket]:
     ]
 
 
+def upload_buckets(visitor_id: UUID, address: str) -> list[Bucket]:
+    """What one upload draws on. An address may be a family's or an office's."""
+    per_minute, burst = settings.RATE_UPLOADS_PER_MINUTE, settings.RATE_UPLOADS_BURST
+    return [
+        Bucket(f"frontdesk:rate:uploads:{visitor_id}", per_minute, burst),
+        Bucket(f"frontdesk:rate:uploads-address:{address}", 4 * per_minute, 4 * burst),
+    ]
+
+
 def command_buckets(visitor_id: UUID) -> list[Bucket]:
     """What everything else draws on: switching conversations, rating, stopping."""
     return [Bucket(f"frontdesk:rate:commands:{visitor_id}", COMMANDS_PER_MINUTE, COMMANDS_BURST)]

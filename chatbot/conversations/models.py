@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from chatbot.conversations.attachments.models import Attachment
 from chatbot.conversations.desk.models import CannedReply, Note, Suggestion, Transition
 from chatbot.conversations.legibility import legible
 from chatbot.intents.models import Intent
@@ -19,6 +20,7 @@ from chatbot.releases.models import Release
 from chatbot.sites.models import Site
 
 __all__ = [
+    "Attachment",
     "CannedReply",
     "Conversation",
     "Message",

@@ -76,18 +76,27 @@ class HandOff:
     reason: str
 
 
-Action = Answer | Generate | Clarify | OfferPerson | HandOff
+@dataclass(frozen=True, slots=True)
+class CannotRead:
+    """Say that files can't be read, and offer a person. No miss: there was nothing to understand."""
+
+    reason: str
 
 
-def decide(prediction: Prediction, rules: Mapping[str, IntentRule], history: History, text: str = "") -> Action:
+Action = Answer | Generate | Clarify | OfferPerson | HandOff | CannotRead
+
+
+def decide(prediction: Prediction | None, rules: Mapping[str, IntentRule], history: History, text: str = "") -> Action:
     """What to do about a message.
 
     Args:
-        prediction: what the classifier says of it.
+        prediction: what the classifier says of it; None where it is files alone, of which nothing can be read.
         rules: the active intents by slug. Intents that are no longer active are passed over.
         history: what came before.
         text: the message, compared with the quick replies that the bot itself offered.
     """
+    if prediction is None:
+        return CannotRead("files without a text, which the bot cannot read")
     chosen = history.offered.get(text.strip())
     if chosen == PERSON:
         return HandOff("", "the customer took the offer of a person")

@@ -7,13 +7,16 @@ Pure: it knows neither the database nor the socket. `docs/protocol.md` describes
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 VERSION = 1
 MAX_TEXT = 4000
+# Of a frame that can be read; how many a message may have is a setting.
+MAX_ATTACHMENTS = 50
 # Above this the server closes with 1009 before a frame reaches us; uvicorn is started with the same figure.
 MAX_FRAME_BYTES = 65_536
 # A browser that keeps sending nonsense is broken or hostile; one slip is neither.
@@ -47,6 +50,8 @@ ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT), AfterValidator(_storable)
 ]
+# Of a message that may be files alone.
+OptionalText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_TEXT), AfterValidator(_storable)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_storable)]
 Counter = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
 
@@ -69,7 +74,14 @@ class Hello(Frame):
 class SendMessage(Frame):
     type: Literal["message.send"]
     client_id: ClientId
-    text: Text
+    text: OptionalText
+    attachments: Annotated[tuple[UUID, ...], Field(max_length=MAX_ATTACHMENTS)] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.text and not self.attachments:
+            raise PydanticCustomError("empty", "a message needs some text or a file")
+        return self
 
 
 class CancelTurn(Frame):
@@ -177,7 +189,7 @@ def _explained(error: ValidationError, client_id: str | None) -> BadFrame:
     field = ".".join(str(part) for part in problem["loc"])
     if field == "text" and problem["type"] == "string_too_long":
         return BadFrame("too_long", f"A message can have {MAX_TEXT:,} characters at most.", client_id)
-    if field == "text" and problem["type"] == "string_too_short":
+    if problem["type"] == "empty" or (field == "text" and problem["type"] == "string_too_short"):
         return BadFrame("invalid_frame", "A message needs some text.", client_id)
     return BadFrame("invalid_frame", f"{field}: {problem['msg']}", client_id)
 

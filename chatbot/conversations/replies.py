@@ -70,18 +70,20 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
     """
     watch = Stopwatch()
     watch.since("queued", turn.created_at)
-    record: dict[str, Any] = {"classifier_id": models.classifier_release.id, "timings": watch.measured}
+    record: dict[str, Any] = {"timings": watch.measured}
     rules = catalogue_rules()
     earlier = selectors.history(turn, HISTORY_MESSAGES)
 
     with watch.stage("classify"):
         classification = _classify(turn, models)
-    prediction = classification.prediction
+    if classification is not None:
+        record["classifier_id"] = models.classifier_release.id
+    prediction = classification.prediction if classification else None
     action = policy.decide(prediction, rules, _history(earlier, rules), turn.message.text)
     record |= _explained(prediction, action, rules)
 
     draft = _said(action, rules, turn)
-    if isinstance(action, policy.Generate):
+    if isinstance(action, policy.Generate) and classification:
         with watch.stage("retrieve"):
             passages = _passages(classification, turn, rules[action.intent], models)
         record["sources"] = [_source(passage) for passage in passages]
@@ -112,6 +114,8 @@ def draft_reply(message: Message, models: ServedModels) -> tuple[str, dict[str, 
     rules = catalogue_rules()
     earlier = selectors.history(turn, HISTORY_MESSAGES)
     classification = _classify(turn, models)
+    if classification is None:
+        return "", {}
     prediction = classification.prediction
     known = [ranked.intent for ranked in prediction.ranking if ranked.intent in rules]
     if prediction.out_of_scope or not known:
@@ -148,8 +152,11 @@ def _passages(
     return retrieve(query, limit=settings.RETRIEVAL_PASSAGES, floor=settings.RETRIEVAL_FLOOR)
 
 
-def _classify(turn: Turn, models: ServedModels) -> Classification:
+def _classify(turn: Turn, models: ServedModels) -> Classification | None:
+    """None where the message has no text."""
     text = turn.message.text
+    if not text:
+        return None
     language = detect_language(text)
     if language != turn.conversation.language:
         services.note_language(conversation_id=turn.conversation_id, language=language)
@@ -174,7 +181,7 @@ def _question(rule: IntentRule) -> str:
     return rule.question or rule.name
 
 
-def _explained(prediction: Prediction, action: policy.Action, rules: Mapping[str, IntentRule]) -> dict[str, Any]:
+def _explained(prediction: Prediction | None, action: policy.Action, rules: Mapping[str, IntentRule]) -> dict[str, Any]:
     """What the turn keeps of the decision, for reviewers and for training."""
     actions = {
         policy.Answer: Turn.Action.ANSWER,
@@ -182,16 +189,19 @@ def _explained(prediction: Prediction, action: policy.Action, rules: Mapping[str
         policy.Clarify: Turn.Action.CLARIFY,
         policy.OfferPerson: Turn.Action.CLARIFY,
         policy.HandOff: Turn.Action.HANDOFF,
+        policy.CannotRead: Turn.Action.CLARIFY,
     }
+    decision = {"action": actions[type(action)], "reason": action.reason[:200]}
+    if prediction is None:
+        return decision
     followed = getattr(action, "intent", "") or (prediction.best.intent if prediction.ranking else "")
     return {
         "intent_id": _intent_row(followed, rules),
         "confidence": next((ranked.confidence for ranked in prediction.ranking if ranked.intent == followed), None),
         "out_of_scope": prediction.out_of_scope,
         "prediction": record_of(prediction),
-        "action": actions[type(action)],
-        "reason": action.reason[:200],
         "is_miss": isinstance(action, policy.Clarify | policy.OfferPerson),
+        **decision,
     }
 
 
@@ -213,6 +223,8 @@ def _said(action: policy.Action, rules: Mapping[str, IntentRule], turn: Turn) ->
             return Draft(text, [*choices, wording.TALK_TO_A_PERSON])
         case policy.OfferPerson():
             return Draft(wording.OFFER_A_PERSON, [wording.TALK_TO_A_PERSON])
+        case policy.CannotRead():
+            return Draft(wording.CANNOT_READ, [wording.TALK_TO_A_PERSON])
         case policy.HandOff(intent=intent):
             approved = rules[intent].approved_answer.strip() if intent in rules else ""
             told = handed_over(turn.conversation)
@@ -258,7 +270,8 @@ def _prompt(
     models: ServedModels,
 ) -> Prompt:
     sides = {Message.Role.CUSTOMER: "user", Message.Role.BOT: "assistant", Message.Role.AGENT: "assistant"}
-    turns = [Utterance(sides[message.role], message.text) for message in earlier if message.role in sides]  # type: ignore[index,arg-type]
+    said = [message for message in earlier if message.text]
+    turns = [Utterance(sides[message.role], message.text) for message in said if message.role in sides]  # type: ignore[index,arg-type]
     return models.engine.prompts.build(
         system=SYSTEM_TEMPLATE.format(shop=load_shop().name),
         guidance=action.guidance,

@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce
 from redis.exceptions import RedisError
 
 from chatbot.conversations import events
+from chatbot.conversations.attachments.selectors import attachment_payload
 from chatbot.conversations.connections import connect
 from chatbot.conversations.models import Conversation, Message, Turn
 from chatbot.conversations.standing import named, standing_of, updated
@@ -71,6 +72,8 @@ def message_payload(message: Message, turn: Turn | None = None) -> dict[str, Any
     if message.role == Message.Role.CUSTOMER:
         if message.client_id:
             payload["client_id"] = message.client_id
+        if files := [attachment_payload(attachment) for attachment in message.attachments.all()]:
+            payload["attachments"] = files
         if turn is not None:
             payload["turn"] = turn_payload(turn)
         return payload
@@ -143,7 +146,7 @@ def snapshot(conversation: Conversation, *, after_seq: int = 0, resume: Resume |
 
 
 def _messages_after(conversation: Conversation, after_seq: int) -> list[Message]:
-    messages = _with_turns(conversation.messages.all())
+    messages = _with_turns(conversation.messages.all()).prefetch_related("attachments")
     if after_seq:
         since = min(after_seq, max(0, conversation.last_seq - REFRESHED_TAIL))
         caught_up = list(messages.filter(seq__gt=since).order_by("seq")[: CATCH_UP_LIMIT + 1])
@@ -180,7 +183,7 @@ def _open_turn(turn: Turn, resume: Resume | None) -> dict[str, Any]:
 
 def earlier_messages(conversation: Conversation, before_seq: int) -> tuple[list[dict[str, Any]], bool]:
     """At most `EARLIER_PAGE` messages before `before_seq`, oldest first, and whether there are older ones."""
-    older = conversation.messages.filter(seq__lt=before_seq)
+    older = conversation.messages.filter(seq__lt=before_seq).prefetch_related("attachments")
     page = list(_with_turns(older).order_by("-seq")[:EARLIER_PAGE])[::-1]
     return message_payloads(page), bool(page) and page[0].seq > 1
 

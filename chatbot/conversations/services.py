@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -13,6 +14,7 @@ from django.db.models import EmailField
 from django.utils import timezone
 
 from chatbot.conversations import events, wording
+from chatbot.conversations.attachments.services import attach
 from chatbot.conversations.delivery import announce_queued, cancel_open_turn, queue_turn, silence_bot
 from chatbot.conversations.desk.announcements import announce_change
 from chatbot.conversations.lifecycle import By, Move, move
@@ -88,7 +90,13 @@ def _begin(visitor: Visitor) -> Conversation:
 
 @transaction.atomic
 def send_message(
-    *, visitor_id: UUID, conversation_id: UUID, client_id: str, text: str, sender_channel: str = ""
+    *,
+    visitor_id: UUID,
+    conversation_id: UUID,
+    client_id: str,
+    text: str,
+    attachments: Sequence[UUID] = (),
+    sender_channel: str = "",
 ) -> Accepted:
     """Store a customer's message and the turn that owes it an answer.
 
@@ -98,6 +106,7 @@ def send_message(
         NotFound: the conversation is not this visitor's.
         ConversationClosed: it takes no more messages.
         Busy: too many answers are owed already; worth another try with the same `client_id`.
+        AttachmentGone: one of the files can't be sent with it.
     """
     conversation = lock_conversation(conversation_id, visitor_id)
     first = Message.objects.filter(conversation=conversation, client_id=client_id).first()
@@ -109,7 +118,8 @@ def send_message(
     if owes_answer:
         _check_room(conversation)
     message = append_message(conversation, role=Message.Role.CUSTOMER, text=text, client_id=client_id)
-    if not conversation.title:
+    attach(message, attachments)
+    if text and not conversation.title:
         conversation.title = _title(text)
         conversation.save(update_fields=["title"])
     turn = queue_turn(conversation, message) if owes_answer else None

@@ -172,7 +172,7 @@ class Transcript:
 
 
 def read_transcript(conversation: Conversation, before_seq: int | None = None) -> Transcript:
-    """The newest page of the conversation, or the page before the message `before_seq`. Four queries at most."""
+    """The newest page of the conversation, or the page before the message `before_seq`. Five queries at most."""
     messages = with_turns(conversation.messages.all())
     if before_seq is not None:
         messages = messages.filter(seq__lt=before_seq)
@@ -236,7 +236,8 @@ def version_of(conversation_id: UUID) -> str:
 
 def with_turns(messages: QuerySet[Message]) -> QuerySet[Message]:
     """Messages with everything that explains them."""
-    return messages.select_related("author", "turn", *(f"turn__{relation}" for relation in TURN_RELATIONS))
+    related = messages.select_related("author", "turn", *(f"turn__{relation}" for relation in TURN_RELATIONS))
+    return related.prefetch_related("attachments")
 
 
 def _unanswered_turns(messages: list[Message]) -> dict[UUID, list[Turn]]:

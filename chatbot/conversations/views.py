@@ -19,16 +19,18 @@ from chatbot.sites.selectors import active_site
 
 # Soon enough for a repaired loader, and long enough that pages do not wait for it.
 WIDGET_AGE_S = 300
+# A page without a cookie fetches previews of files by its token and shows them out of memory.
+PREVIEWS = {"img-src": ["blob:"]}
 JAVASCRIPT = "text/javascript; charset=utf-8"
 
 
 @never_cache
 @require_safe
-def chat(request: HttpRequest) -> HttpResponse:
+def chat(request: HttpRequest) -> HttpResponseBase:
     """The customer's page. It also sets the cookie that the websocket handshake needs."""
     response = render(request, "conversations/chat.html", {"shop": load_shop()})
     set_visitor_cookie(request, response)
-    return response
+    return csp_update(PREVIEWS)(lambda _: response)(request)
 
 
 @never_cache
@@ -41,7 +43,8 @@ def embedded_chat(request: HttpRequest, key: str) -> HttpResponseBase:
         raise Http404
     page = {"site": site, "origins": site.origins}
     response = render(request, "conversations/embedded.html", page)
-    return csp_replace({"frame-ancestors": [SELF, *site.origins]})(lambda _: response)(request)
+    framed = csp_replace({"frame-ancestors": [SELF, *site.origins]})(lambda _: response)
+    return csp_update(PREVIEWS)(framed)(request)
 
 
 @never_cache

@@ -11,6 +11,10 @@ OUT_OF_SCOPE = "I can only help with questions about our shop and your orders. I
 OFFER_A_PERSON = (
     "I am sorry, I still don't understand what you need, and I would rather not guess. Shall I pass you on to a person?"
 )
+CANNOT_READ = (
+    "Thank you. I can't look into files, so please tell me in words what it is about, or talk to a person, "
+    "who will see what you sent."
+)
 NO_SOURCE = "I did not find this in our help pages, and I would rather not guess. Shall I pass you on to a person?"
 
 HANDED_OVER = (

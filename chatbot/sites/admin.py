@@ -25,7 +25,8 @@ class SiteForm(forms.ModelForm[Site]):
         model = Site
         fields = (
             *("name", "key", "is_active", "allowed_origins", "accent", "greeting", "starters"),
-            *("time_zone", "hours", "holidays", "training", "identity", "identity_algorithm"),
+            *("time_zone", "hours", "holidays", "training", "attachments", "identity"),
+            "identity_algorithm",
         )
         widgets = {"accent": forms.TextInput(attrs={"type": "color"})}
 
@@ -54,6 +55,6 @@ class SiteAdmin(admin.ModelAdmin[Site]):
         (None, {"fields": ("name", "key", "is_active", "allowed_origins")}),
         ("What customers see", {"fields": ("accent", "greeting", "starters")}),
         ("People", {"fields": ("time_zone", "hours", "holidays")}),
-        ("Privacy", {"fields": ("training",)}),
+        ("Privacy", {"fields": ("training", "attachments")}),
         ("Signed identity", {"fields": ("identity", "identity_algorithm", "new_identity_key")}),
     )

@@ -90,6 +90,9 @@ class Site(models.Model):
     training = models.CharField(
         "training on conversations", max_length=8, choices=Training.choices, default=Training.NOTICE
     )
+    attachments = models.BooleanField(
+        "files", default=True, help_text="Customers may send pictures and PDF files, where the settings allow it."
+    )
     identity = models.CharField("signed identity", max_length=10, choices=Identity.choices, default=Identity.OFF)
     identity_algorithm = models.CharField(max_length=5, choices=Algorithm.choices, default=Algorithm.HS256)
     identity_key = models.TextField(

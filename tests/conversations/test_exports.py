@@ -137,7 +137,7 @@ def test_each_chunk_costs_the_same_few_queries(db: None, django_assert_num_queri
     for number in range(exports.CHUNK_CONVERSATIONS * 2):
         Told().answered(f"question {number}", "answer", best="x")
     ids = list(Conversation.objects.values_list("pk", flat=True))
-    with django_assert_num_queries(8):  # conversations, messages, turns and notes, for each of two chunks
+    with django_assert_num_queries(10):  # conversations, messages, files, turns and notes, for each of two chunks
         pieces = list(exports.csv_chunks(ids))
     assert len(pieces) == 3, "the heading, and a piece for each chunk"
 

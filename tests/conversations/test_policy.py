@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.conversations import policy
-from chatbot.conversations.policy import Answer, Clarify, Generate, HandOff, History, OfferPerson, decide
+from chatbot.conversations.policy import Answer, CannotRead, Clarify, Generate, HandOff, History, OfferPerson, decide
 from chatbot.inference.predictions import Prediction, RankedIntent
 from chatbot.intents.selectors import IntentRule
 
@@ -54,6 +54,11 @@ def test_out_of_scope_asks_however_confident_the_ranking_is() -> None:
     action = decide(predicted(("cancel", 0.99), ("refund", 0.01), out_of_scope=True), RULES, History())
     assert isinstance(action, Clarify)
     assert action.out_of_scope
+
+
+def test_files_without_a_text_are_said_to_be_unreadable_and_are_no_miss() -> None:
+    assert isinstance(decide(None, RULES, History()), CannotRead)
+    assert isinstance(decide(None, RULES, History(misses=2)), CannotRead)
 
 
 def test_a_second_miss_in_a_row_offers_a_person_and_a_third_calls_one() -> None:

@@ -19,7 +19,7 @@ from chatbot.conversations import delivery, presence, replies, services, wording
 from chatbot.conversations.claims import claim_oldest_turn
 from chatbot.conversations.desk import suggestions
 from chatbot.conversations.leases import ActiveTurn
-from chatbot.conversations.models import Conversation, Message, Suggestion, Turn
+from chatbot.conversations.models import Attachment, Conversation, Message, Suggestion, Turn
 from chatbot.conversations.presence import engines_in_use, live_workers
 from chatbot.conversations.publisher import ReplyWriter
 from chatbot.conversations.worker import ReplyWorker, release_abandoned_turns
@@ -132,24 +132,25 @@ class Customer:
     models: ServedModels
     conversation: Conversation
 
-    def send(self, text: str) -> Turn:
+    def send(self, text: str, *attachments: uuid.UUID) -> Turn:
         """The turn that is owed an answer, with nobody at it yet."""
         accepted = services.send_message(
             visitor_id=self.conversation.visitor_id,
             conversation_id=self.conversation.id,
             client_id=uuid.uuid4().hex,
             text=text,
+            attachments=attachments,
         )
         assert accepted.turn is not None
         return accepted.turn
 
-    def claim(self, text: str) -> Turn:
-        turn = delivery.claim_turn(turn_id=self.send(text).id, owner="worker")
+    def claim(self, text: str, *attachments: uuid.UUID) -> Turn:
+        turn = delivery.claim_turn(turn_id=self.send(text, *attachments).id, owner="worker")
         assert turn is not None
         return turn
 
-    def ask(self, text: str) -> Message:
-        turn = self.claim(text)
+    def ask(self, text: str, *attachments: uuid.UUID) -> Message:
+        turn = self.claim(text, *attachments)
         replies.answer_turn(turn, ActiveTurn(turn), self.models)
         return Message.objects.select_related("turn__intent").get(turn=turn)
 
@@ -243,6 +244,34 @@ def test_a_miss_asks_and_the_second_offers_a_person_who_is_called_by_the_quick_r
     assert third.text == wording.HANDED_OVER
     customer.conversation.refresh_from_db()
     assert customer.conversation.status == "waiting"
+
+
+def sent_file(conversation: Conversation) -> uuid.UUID:
+    """An upload that can be sent; the bot never looks at its bytes."""
+    return Attachment.objects.create(
+        conversation=conversation,
+        kind="pdf",
+        name="Ada.pdf",
+        media_type="application/pdf",
+        size=1,
+        stored=uuid.uuid4().hex,
+    ).pk
+
+
+def test_files_alone_are_said_to_be_unreadable_and_a_person_is_offered(customer: Customer) -> None:
+    customer.ask("xyzzy")
+    reply = customer.ask("", sent_file(customer.conversation))
+    assert (reply.text, reply.quick_replies) == (wording.CANNOT_READ, [wording.TALK_TO_A_PERSON])
+    turn = answered(reply)
+    assert (turn.action, turn.is_miss, turn.classifier_id, turn.intent) == ("clarify", False, None, None)
+    assert customer.ask(wording.TALK_TO_A_PERSON).text == wording.HANDED_OVER
+
+
+def test_a_text_with_files_is_answered_as_the_text(customer: Customer) -> None:
+    customer.ask("", sent_file(customer.conversation))
+    reply = customer.ask("what about the warranty", sent_file(customer.conversation))
+    assert reply.text == "**2 years.**"
+    assert answered(customer.ask("I want to cancel")).action == "generate"
 
 
 def test_a_quick_reply_is_answered_as_what_it_offers(customer: Customer) -> None:

@@ -18,6 +18,7 @@ MAY_ANSWER = "conversations.answer_conversation"
 # More than a team can look after at once; those beyond appear as the others are done.
 MOST_ROWS = 500
 EXCERPT = 140
+FILES_ALONE = "Sent a file"
 Status = Conversation.Status
 
 
@@ -96,7 +97,7 @@ def row_payload(conversation: Any) -> dict[str, Any]:
     if conversation.last_text is not None:
         row["last"] = {
             "role": conversation.last_role,
-            "text": " ".join(legible(conversation.last_text[: 4 * EXCERPT]).split())[:EXCERPT],
+            "text": " ".join(legible(conversation.last_text[: 4 * EXCERPT]).split())[:EXCERPT] or FILES_ALONE,
             "at": utc_text(conversation.last_at),
         }
     return row

@@ -97,7 +97,8 @@ def _reviewed(conversation: Conversation, titles: frozenset[str]) -> Reviewed:
     places: dict[UUID, int] = {}
     replies: dict[UUID, Message] = {}
     for message in conversation.messages.all():
-        if message.role not in _SIDES:
+        # Files alone say nothing that can be learnt, and what they are called is nobody's business.
+        if message.role not in _SIDES or not message.text:
             continue
         review = _review(turns.get(message.turn_id)) if message.turn_id else None
         verdict = review.verdict if review else ""

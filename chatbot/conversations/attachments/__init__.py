@@ -1,0 +1,1 @@
+"""Files that customers send: checked, written anew, kept privately, and gone with the rows that own them."""
