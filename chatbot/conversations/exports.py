@@ -187,6 +187,7 @@ def _document(conversation: Conversation) -> dict[str, Any]:
         "training_consent": conversation.training_consent,
         "excluded_from_training": conversation.excluded_from_training,
         "is_demo": conversation.is_demo,
+        "is_imported": conversation.is_imported,
         "created_at": utc_text(conversation.created_at),
         "updated_at": utc_text(conversation.updated_at),
         "contact_email": conversation.contact_email,

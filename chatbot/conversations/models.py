@@ -89,6 +89,7 @@ class Conversation(models.Model):
     seen_seq = models.PositiveIntegerField(default=0, editable=False, help_text="How far its assignee has read.")
     contact_email = models.EmailField(blank=True, help_text="Left by the customer to be answered there.")
     is_demo = models.BooleanField(default=False, help_text="Came with the demo shop.")
+    is_imported = models.BooleanField(default=False, help_text="Held elsewhere, and brought here to be learned from.")
     training_consent = models.BooleanField(
         default=True, help_text="May be used for training once reviewed and redacted."
     )
@@ -106,7 +107,9 @@ class Conversation(models.Model):
         indexes = [
             models.Index(fields=["visitor", "-updated_at"], name="conversation_of_visitor"),
             # With what the Overview counts by.
-            models.Index(fields=["created_at", "is_demo", "last_seq", "handed_over_at"], name="conversation_begun"),
+            models.Index(
+                fields=["created_at", "is_imported", "is_demo", "last_seq", "handed_over_at"], name="conversation_begun"
+            ),
             # The desk: few of all conversations at any time, and asked for with every change of one.
             models.Index(
                 fields=["waiting_since"], name="conversation_at_desk", condition=Q(status__in=["waiting", "human"])
@@ -290,7 +293,7 @@ class Review(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.summary} by {self.reviewed_by or 'the demo'}"
+        return f"{self.summary} by {self.reviewed_by or 'nobody here'}"
 
     @property
     def is_judged(self) -> bool:

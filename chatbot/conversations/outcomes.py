@@ -117,7 +117,7 @@ class Outcomes:
 
 
 def outcomes_of(period: Period, *, with_demo: bool = False) -> Outcomes:
-    """The demo shop's conversations are left out unless they are asked for."""
+    """Imported conversations are left out, and the demo shop's unless they are asked for."""
     demo = [] if with_demo else list(Conversation.objects.filter(is_demo=True).values_list("pk", flat=True))
     end = _midnight(period.last + timedelta(days=1))
     bounds = [*(_midnight(start) for start in period.starts), end]
@@ -130,7 +130,9 @@ def _midnight(day: date) -> datetime:
 
 
 def _outcome(began: datetime, until: datetime, demo: list[Any]) -> Outcome:
-    conversations = Conversation.objects.filter(created_at__gte=began, created_at__lt=until, last_seq__gt=0)
+    # Turns that were imported ended at no moment, and so are in no period; conversations began once, wherever that was.
+    begun_here = Conversation.objects.filter(is_imported=False, last_seq__gt=0)
+    conversations = begun_here.filter(created_at__gte=began, created_at__lt=until)
     if demo:
         conversations = conversations.filter(is_demo=False)
     begun = conversations.aggregate(count=Count("*"), handed_over=Count("handed_over_at"))

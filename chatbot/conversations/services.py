@@ -120,7 +120,7 @@ def send_message(
     message = append_message(conversation, role=Message.Role.CUSTOMER, text=text, client_id=client_id)
     attach(message, attachments)
     if text and not conversation.title:
-        conversation.title = _title(text)
+        conversation.title = title_of(text)
         conversation.save(update_fields=["title"])
     turn = queue_turn(conversation, message) if owes_answer else None
     events.publish(
@@ -143,7 +143,8 @@ def _check_room(conversation: Conversation) -> None:
         raise Busy(f"Very many people are asking right now. Please try again in about {wait:.0f} seconds.", wait)
 
 
-def _title(text: str) -> str:
+def title_of(text: str) -> str:
+    """What a conversation is called that begins with this message."""
     line = " ".join(text.split())
     return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
 

@@ -68,6 +68,7 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
         "updated_at",
         "excluded_from_training",
         "is_demo",
+        "is_imported",
         filters.ContentsFilter,
     )
     date_hierarchy = "updated_at"
