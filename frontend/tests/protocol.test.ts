@@ -67,6 +67,7 @@ describe("client frames", () => {
       k: 3,
     }),
     "message.send": clientFrames.send("c-1", "How can I cancel my order?"),
+    "message.send-files": clientFrames.send("c-2", "", ["0192c0de-0000-7000-8000-0000000000f1"]),
     "turn.cancel": clientFrames.cancel(TURN),
     "turn.retry": clientFrames.retry(TURN),
     "message.rate": clientFrames.rate(REPLY, "down", "It did not answer my question"),

@@ -41,6 +41,17 @@ const queue = object({
 /** Who of the team has the conversation, by first name where the account has one. */
 const agent = object({ name: optional(string) });
 
+/** A file of a customer's. */
+export const attachment = object({
+  id: string,
+  kind: literal("image", "pdf"),
+  name: string,
+  type: string,
+  size: integer,
+  width: optional(integer),
+  height: optional(integer),
+});
+
 export const message = object({
   id: string,
   seq: integer,
@@ -65,6 +76,7 @@ export const message = object({
   ),
   stopped: optional(boolean),
   author: optional(string),
+  attachments: optional(array(attachment)),
 });
 
 const openTurn = object({
@@ -138,6 +150,7 @@ export type Rating = Infer<typeof rating>;
 export type TurnStatus = Infer<typeof turnStatus>;
 export type Source = Infer<typeof source>;
 export type Message = Infer<typeof message>;
+export type Attachment = Infer<typeof attachment>;
 export type OpenTurn = Infer<typeof openTurn>;
 export type ServerFrame = {
   [T in keyof typeof serverFrames]: Infer<(typeof serverFrames)[T]>;
@@ -190,7 +203,12 @@ export interface Resume {
 /** One builder for every frame the browser may send. */
 export const clientFrames = {
   hello: (resume?: Resume) => ({ type: "hello" as const, protocol: PROTOCOL, ...resume }),
-  send: (client_id: string, text: string) => ({ type: "message.send" as const, client_id, text }),
+  send: (client_id: string, text: string, attachments: readonly string[] = []) => ({
+    type: "message.send" as const,
+    client_id,
+    text,
+    ...(attachments.length > 0 ? { attachments } : {}),
+  }),
   cancel: (turn: string) => ({ type: "turn.cancel" as const, turn }),
   retry: (turn: string) => ({ type: "turn.retry" as const, turn }),
   rate: (message: string, rating: Rating | null, reason?: string) => ({
@@ -216,6 +234,8 @@ const chatInfo = object({
   protocol: integer,
   training: literal("shop", "never", "notice", "ask"),
   agreed: nullable(boolean),
+  // Null where no files are taken.
+  attachments: optional(nullable(object({ max_mib: integer, per_message: integer }))),
 });
 const conversationSummary = object({ id: string, title: string, status, updated_at: string });
 const conversationList = object({ conversations: array(conversationSummary) });
@@ -230,6 +250,7 @@ export const responses = {
   chat: guarded(chatInfo),
   conversations: guarded(conversationList),
   earlier: guarded(earlierMessages),
+  attachment: guarded(attachment),
 };
 
 function guarded<T>(shape: (value: unknown, path: string) => T): (value: unknown) => T {
