@@ -105,7 +105,7 @@ describe("the message box", () => {
     session.setDraft("😀".repeat(3_990));
     expect(await screen.findByText("10 characters left")).toBeVisible();
     session.setDraft("x".repeat(4_001));
-    expect(await screen.findByText("1 characters too many")).toBeVisible();
+    expect(await screen.findByText("1 character too many")).toBeVisible();
     expect(screen.getByTestId("send")).toBeDisabled();
   });
 });

@@ -4,6 +4,7 @@ import { openStorage, partOf } from "../shared/storage";
 import { dress } from "./accent";
 import { openApi } from "./api";
 import { HostPage } from "./hostPage";
+import { startLanguage } from "./languages/active.svelte";
 import { openPage } from "./page";
 import type { ChatSession } from "./session.svelte";
 import { strings } from "./strings";
@@ -19,6 +20,7 @@ export async function openEmbedded(target: HTMLElement, site: string): Promise<v
   const host = HostPage.of(location.search, allowed, location.origin);
   const storage = partOf(openStorage(), `${site}/`);
   const visitor = new VisitorSession(site, storage);
+  await startLanguage({ storage, ...asked(target) });
   const identity = host === null ? null : await identityFrom(host);
 
   /** What the page around has to mend is told to it, also where it comes long after the chat was opened. */
@@ -51,6 +53,14 @@ export async function openEmbedded(target: HTMLElement, site: string): Promise<v
     ...(host === null ? {} : { onclose: () => host.tell({ type: "close" }) }),
   });
   if (host !== null) follow(host, session, visitor);
+}
+
+/** What the site allows, and what the page around asks for. */
+function asked(target: HTMLElement): { allowed: string[]; page: string } {
+  return {
+    allowed: (target.dataset.languages ?? "").split(" "),
+    page: new URLSearchParams(location.search).get("lang") ?? "",
+  };
 }
 
 /** Says that the frame is here, and waits for what the page around has to say of the visitor. */

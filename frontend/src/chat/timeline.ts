@@ -1,5 +1,6 @@
 /** The rows of the message list: date separators, grouping, and what each message may offer. */
 import type { Message, Source } from "../shared/protocol";
+import { active } from "./languages/active.svelte";
 
 export type Row =
   | { readonly kind: "date"; readonly key: string; readonly date: Date }
@@ -64,16 +65,16 @@ export function dayName(date: Date, now: Date, words: { today: string; yesterday
   const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
   if (sameDay(date, yesterday)) return words.yesterday;
   const year = date.getFullYear() === now.getFullYear() ? undefined : ("numeric" as const);
-  return date.toLocaleDateString(undefined, { weekday: "long", day: "numeric", month: "long", year });
+  return date.toLocaleDateString(active.locale, { weekday: "long", day: "numeric", month: "long", year });
 }
 
 export function clock(date: Date): string {
-  return date.toLocaleTimeString(undefined, { hour: "numeric", minute: "2-digit" });
+  return date.toLocaleTimeString(active.locale, { hour: "numeric", minute: "2-digit" });
 }
 
 /** The time for something of today, else a short date. */
 export function shortTime(date: Date, now: Date): string {
   if (sameDay(date, now)) return clock(date);
   const year = date.getFullYear() === now.getFullYear() ? undefined : ("numeric" as const);
-  return date.toLocaleDateString(undefined, { day: "numeric", month: "short", year });
+  return date.toLocaleDateString(active.locale, { day: "numeric", month: "short", year });
 }
