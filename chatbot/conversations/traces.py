@@ -113,6 +113,8 @@ def scrub_database() -> None:
 
 def _rebuild_sqlite() -> None:
     deadline = time.monotonic() + PATIENCE_S
+    # A statement of this very connection that nobody read to its end would be waited for in vain.
+    connection.close()
     while True:
         try:
             with connection.cursor() as cursor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
@@ -32,17 +33,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What erasing a visitor would delete: records by kind, rows by dataset, and releases that learned from those."""
+    """What erasing visitors would delete: records by kind, rows by dataset, and releases that learned from those."""
 
     counts: dict[str, int]
     rows: dict[str, int]
     releases: list[str]
 
 
-def preview_erasure(visitor_id: UUID) -> Preview:
-    """What there is of the visitor. Writes nothing."""
-    rows = count_rows(_origins(visitor_id))
-    return Preview(dict(forgetting.belongings(visitor_id)), rows, _trained_on(rows))
+def preview_erasure(visitor_ids: Collection[UUID]) -> Preview:
+    """What there is of the visitors together. Writes nothing."""
+    counts: Counter[str] = Counter()
+    conversations, examples = set[str](), set[int]()
+    for visitor_id in visitor_ids:
+        counts += forgetting.belongings(visitor_id)
+        origins = _origins(visitor_id)
+        conversations |= origins.conversations
+        examples |= origins.examples
+    rows = count_rows(Origins(frozenset(conversations), frozenset(examples)))
+    return Preview(dict(counts), rows, _trained_on(rows))
 
 
 def erasures_of(visitor_id: str) -> list[Erasure]:
@@ -106,11 +114,10 @@ def carry_out_open() -> int:
     return finished
 
 
-def erased_since(digests: Iterable[str]) -> dict[str, Dataset]:
-    """By digest, the datasets that had it before rows were taken out: what was trained on it has learned those too."""
-    wanted = set(digests)
-    erased = Dataset.objects.filter(erased_at__isnull=False).defer("manifest")
-    return {digest: dataset for dataset in erased for digest in dataset.former_digests if digest in wanted}
+def digests_before_erasures() -> set[str]:
+    """Of all datasets that rows were taken out of: a release that names one of these has learned erased rows too."""
+    erased = Dataset.objects.filter(erased_at__isnull=False).values_list("former_digests", flat=True)
+    return {digest for digests in erased for digest in digests}
 
 
 def _erase(erasure: Erasure, visitor_id: UUID) -> None:

@@ -12,6 +12,7 @@ import pytest
 from auditlog.models import LogEntry
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from chatbot.conversations import presence
@@ -174,6 +175,18 @@ def test_damaged_files_are_told_and_nothing_is_lost(operator: Client, current: R
     assert "the content is damaged (sha256 differs)" in shown
     assert "a long &lt;b&gt;reason&lt;/b&gt;" in shown
     assert current_release(Kind.CLASSIFIER) == current
+
+
+def test_what_learned_from_rows_that_were_erased_since_is_marked(operator: Client, current: Release) -> None:
+    candidate = store_classifier()
+    mark = "erased since"
+    assert mark not in page(operator)
+    Release.objects.filter(pk__in=[current.pk, candidate.pk]).update(dataset_digest="before")
+    Dataset.objects.create(
+        name="dataset-0001", path="x", digest="after", former_digests=["before"], erased_at=timezone.now()
+    )
+    assert page(operator).count(mark) == 2
+    assert mark in page(operator, f"{INDEX}{candidate.pk}/promote/")
 
 
 def test_rolling_back_asks_and_then_does(operator: Client, current: Release) -> None:

@@ -57,6 +57,8 @@ def test_operators_write_the_catalogue_and_nobody_changes_transcripts() -> None:
         ("releases.add_promotion", {"operator"}),
         ("releases.change_promotion", set()),
         ("releases.delete_release", set()),
+        ("training.erase_visitor", {"operator"}),
+        ("training.view_erasure", {"support", "operator"}),
         ("auth.change_user", set()),
         ("auth.view_user", set()),
         ("auditlog.delete_logentry", set()),

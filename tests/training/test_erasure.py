@@ -189,7 +189,7 @@ def test_a_dataset_is_marked_and_still_opens_and_releases_are_found_by_its_forme
     assert [entry["intent"] for entry in folder.manifest["per_intent"]] == ["track"]
     assert folder.manifest["erasures"][0]["rows"] == 3
     assert [found.name for found in releases_trained_on(dataset)] == ["generator-0003"]
-    assert erasure.erased_since([before, "other"]) == {before: dataset}
+    assert erasure.digests_before_erasures() == {before}
 
 
 def test_a_catalogue_example_that_says_the_same_stays() -> None:
@@ -368,6 +368,14 @@ def test_without_a_broker_the_receipt_stays_open_and_is_finished_later(settings:
     assert erasure.carry_out_open() == 1
     done = Erasure.objects.get()
     assert (done.is_open, done.problem) == (False, "")
+
+
+def test_the_sweeper_carries_out_what_was_asked_for_in_the_admin(var: Path) -> None:
+    told = marked()
+    erasure.request_erasure(visitor=told.conversation.visitor, requested_by=None)
+    call_command("sweep", once=True)
+    assert not Erasure.objects.get().is_open
+    assert rows_with(MARKER) == []
 
 
 def test_a_broker_that_may_not_rewrite_its_file_does_not_keep_the_receipt_open(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from chatbot.exceptions import Conflict, FrontdeskError
 from chatbot.releases.models import Kind, Promotion, Release
 from chatbot.releases.selectors import current_promotion, older_promoted_release
 from chatbot.releases.services import rollback
+from chatbot.training.erasure import digests_before_erasures
 from chatbot.training.evaluation.intervals import wilson
 from chatbot.training.evaluations import request_evaluation
 from chatbot.training.models import Dataset, TrainingRun
@@ -43,6 +44,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "datasets": Dataset.objects.only("name")[:SHOWN],
         "open_run": open_runs.first(),
         "shadow": _shadow(),
+        "erased": digests_before_erasures(),
         "promotions": Promotion.objects.select_related("release", "previous", "promoted_by")[:PROMOTIONS_SHOWN],
         "may_promote": request.user.has_perm(MAY_PROMOTE),
         "may_evaluate": request.user.has_perm(MAY_EVALUATE),
@@ -174,6 +176,7 @@ def _change(standing: Standing) -> dict[str, Any]:
     return {
         "standing": standing,
         "page": page,
+        "erased": digests_before_erasures(),
         "metrics": named_metrics(standing.release),
         "current_metrics": named_metrics(standing.current) if standing.current else [],
     }

@@ -60,7 +60,7 @@ class Command(BaseCommand):
                 return
             self._say_gone(options["visitor"], error)
             return
-        self._say(visitor, preview_erasure(visitor.pk))
+        self._say(visitor, preview_erasure([visitor.pk]))
         if options["dry_run"]:
             self.stdout.write("Nothing was deleted.")
             return
