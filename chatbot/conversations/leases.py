@@ -67,6 +67,8 @@ class Leases:
         self._beat = beat
         self._active: dict[UUID, ActiveTurn] = {}
         self._lock = threading.Lock()
+        self._idle = threading.Event()
+        self._idle.set()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -83,12 +85,19 @@ class Leases:
         active = ActiveTurn(turn)
         with self._lock:
             self._active[turn.id] = active
+            self._idle.clear()
         try:
             yield active
         finally:
             with self._lock:
                 if self._active.get(turn.id) is active:
                     del self._active[turn.id]
+                if not self._active:
+                    self._idle.set()
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Until this worker answers nothing, for so many seconds at most. Whether that is so."""
+        return self._idle.wait(timeout)
 
     def stop(self, turn_id: UUID) -> None:
         """The customer pressed stop. Turns of other workers are none of our business."""

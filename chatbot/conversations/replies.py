@@ -241,14 +241,15 @@ def _query(classification: Classification, text: str, rule: IntentRule, models: 
     """
     known = classification.embedding
     embedding = models.encoder.encode([text])[0] if known is None else known
-    blend = embedding + _question_embedding(models.encoder, _question(rule))
+    blend = embedding + question_embedding(models.encoder, _question(rule))
     length = float((blend @ blend) ** 0.5)
     return blend / length if length else embedding
 
 
 # Questions change when somebody edits the catalogue, which gives another key; the shop has some dozens of them.
 @lru_cache(maxsize=512)
-def _question_embedding(encoder: Encoder, question: str) -> np.ndarray:
+def question_embedding(encoder: Encoder, question: str) -> np.ndarray:
+    """An intent's own question, embedded once."""
     return encoder.encode([question])[0]
 
 
@@ -272,11 +273,18 @@ def _prompt(
     sides = {Message.Role.CUSTOMER: "user", Message.Role.BOT: "assistant", Message.Role.AGENT: "assistant"}
     said = [message for message in earlier if message.text]
     turns = [Utterance(sides[message.role], message.text) for message in said if message.role in sides]  # type: ignore[index,arg-type]
+    return grounded_prompt(models, action.guidance, passages, [*turns, Utterance("user", turn.message.text)])
+
+
+def grounded_prompt(
+    models: ServedModels, guidance: str, passages: list[RetrievedPassage], turns: list[Utterance]
+) -> Prompt:
+    """What the served generator is asked with."""
     return models.engine.prompts.build(
         system=SYSTEM_TEMPLATE.format(shop=load_shop().name),
-        guidance=action.guidance,
+        guidance=guidance,
         passages=[GroundingPassage(passage.title, passage.text) for passage in passages],
-        turns=[*turns, Utterance("user", turn.message.text)],
+        turns=turns,
     )
 
 

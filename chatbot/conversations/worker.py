@@ -21,6 +21,7 @@ from chatbot.conversations.desk import suggestions
 from chatbot.conversations.leases import ActiveTurn, Leases
 from chatbot.conversations.models import Turn
 from chatbot.conversations.publisher import publisher
+from chatbot.conversations.warmup import Warmup
 from chatbot.exceptions import EngineError, LeaseLost, ModelFilesError, NotFound
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ class ReplyWorker:
         self._started_at = timezone.now().isoformat()
         self.leases = Leases(self.id, beat=self._on_beat)
         self._stops = StopListener(self.leases.stop)
+        self.warmup = Warmup(runtime, self.leases)
 
     def start(self) -> None:
         self.leases.start()
         self._stops.start()
         self._on_beat()
+        self.warmup.begin()
 
     def take(self, turn_id: uuid.UUID) -> None:
         """Told of a turn: answer the one that has waited longest, if any is free.
@@ -62,8 +65,9 @@ class ReplyWorker:
         if turn is None:
             return
         turn_id = turn.id
-        self.runtime.refresh()
+        self._follow_promotions()
         with self.leases.hold(turn) as active:
+            self.warmup.step_aside()
             try:
                 replies.answer_turn(turn, active, self.runtime.models())
             except (LeaseLost, NotFound) as loss:
@@ -81,7 +85,7 @@ class ReplyWorker:
 
     def suggest(self, suggestion_id: uuid.UUID) -> None:
         """Draft a reply for an agent. Never raises: what goes wrong stands with the draft."""
-        self.runtime.refresh()
+        self._follow_promotions()
         try:
             suggestions.write_suggestion(suggestion_id=suggestion_id, models=self.runtime.models())
         except DatabaseError as error:
@@ -96,6 +100,7 @@ class ReplyWorker:
     def close(self) -> None:
         self._release_all()
         self._stops.close()
+        self.warmup.close()
         self.leases.close()
         try:
             presence.withdraw(self.id)
@@ -135,9 +140,13 @@ class ReplyWorker:
             except DatabaseError as error:
                 logger.error("turn %s was not given up, its lease runs out (%s)", active.turn.id, error)
 
+    def _follow_promotions(self) -> None:
+        if self.runtime.refresh():
+            self.warmup.begin()
+
     def _on_beat(self) -> None:
         """Tell readiness, metrics and the dashboard that this worker lives, what it serves and how busy it is."""
-        self.runtime.refresh()
+        self._follow_promotions()
         models = self.runtime.models()
         if not models.engine.alive:
             self._end_with_engine()

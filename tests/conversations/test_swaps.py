@@ -94,7 +94,9 @@ def worker(
     for listed in releases.values():
         promote_release(release=listed[0], reason="first")
     runtime = Runtime.load()
-    yield ReplyWorker(runtime)
+    worker = ReplyWorker(runtime)
+    yield worker
+    worker.warmup.close()
     runtime.close()
 
 
