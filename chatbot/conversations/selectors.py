@@ -257,11 +257,6 @@ def cancellation_of(turn: Turn) -> datetime | None:
     return Turn.objects.values_list("cancel_requested_at", flat=True).get(pk=turn.pk)
 
 
-def queued_count() -> int:
-    """Turns that wait for a worker."""
-    return Turn.objects.filter(status=Turn.Status.QUEUED).count()
-
-
 def with_overview(conversations: QuerySet[Conversation]) -> QuerySet[Conversation]:
     """Each conversation with `latest_intent`, `lowest_confidence`, `thumbs_up` and `thumbs_down`, in the same query."""
     turns = Turn.objects.filter(conversation=OuterRef("pk"))

@@ -19,17 +19,18 @@ from chatbot.conversations.delivery import announce_queued, cancel_open_turn, qu
 from chatbot.conversations.desk.announcements import announce_change
 from chatbot.conversations.lifecycle import By, Move, move
 from chatbot.conversations.models import Conversation, Message, Turn, Visitor
-from chatbot.conversations.selectors import message_payload, owed_turns, queued_count
+from chatbot.conversations.selectors import message_payload, owed_turns
 from chatbot.conversations.sessions import may_train_on
 from chatbot.conversations.standing import handed_over, updated
 from chatbot.conversations.threads import append_message, lock_conversation, say
 from chatbot.conversations.triage import triage_again
+from chatbot.conversations.waiting import line_now, reply_seconds
 from chatbot.exceptions import Busy, Conflict, ConversationClosed, InvalidAddress, NotFound
 from chatbot.sites.models import Site
 
 TITLE_LENGTH = 80
-# Roughly how long one reply takes, for the estimate that `busy` gives.
-TYPICAL_REPLY_S = 3.0
+# Sooner than this hardly anybody has been answered.
+SHORTEST_RETRY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,12 @@ def send_message(
 def _check_room(conversation: Conversation) -> None:
     open_turns = conversation.turns.filter(status__in=Turn.OPEN).count()
     if open_turns >= settings.MAX_OPEN_TURNS_PER_CONVERSATION:
-        raise Busy("Let me answer your earlier messages first.", retry_after=TYPICAL_REPLY_S)
-    waiting = queued_count()
-    if waiting >= settings.MAX_QUEUED_TURNS:
-        wait = waiting / max(1, settings.REPLY_STREAMS) * TYPICAL_REPLY_S
-        raise Busy(f"Very many people are asking right now. Please try again in about {wait:.0f} seconds.", wait)
+        raise Busy("Let me answer your earlier messages first.", retry_after=reply_seconds(timezone.now()))
+    line = line_now(timezone.now())
+    if line.ahead >= settings.MAX_QUEUED_TURNS or line.seconds > settings.MAX_WAIT_SECONDS:
+        wait = max(line.seconds - settings.MAX_WAIT_SECONDS, SHORTEST_RETRY_S)
+        told = f"Very many people are asking right now: {line.ahead} are ahead of you."
+        raise Busy(f"{told} Please try again in about {wait:.0f} seconds.", wait)
 
 
 def title_of(text: str) -> str:
