@@ -43,7 +43,7 @@ class RunConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.run_id = int(self.scope["url_route"]["kwargs"]["pk"])
-        self.attempt, self.step = 0, 0
+        self.attempt, self.step = 0, -1
         self.changed = asyncio.Event()
         await self.accept()
         if not await in_database(_may_read)(self.scope["user"]):
@@ -95,5 +95,5 @@ def _see(run_id: int, attempt: int, step: int) -> dict[str, Any]:
         **asdict(progress_of(run)),
         "attempt": run.attempt,
         "log": run.log.splitlines(),
-        "points": [asdict(point) for point in curve_of(run, after_step=step if continues else 0)],
+        "points": [asdict(point) for point in curve_of(run, after_step=step if continues else -1)],
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -16,7 +15,7 @@ from chatbot.releases.selectors import trainable_generators
 from chatbot.training.estimates import Estimate, estimate_classifier, estimate_generator
 from chatbot.training.models import Dataset
 from chatbot.training.selectors import approved_replies, datasets_to_train_on, rows_in
-from chatbot.training.trainers.generator_recipe import CHOSEN, PRESETS, GeneratorRecipe
+from chatbot.training.trainers.generator_recipe import CHOSEN, PRESETS
 
 # What is chosen in place of a dataset's name.
 FREEZE, CATALOGUE = "freeze", "catalogue"
@@ -187,9 +186,7 @@ class GeneratorLaunchForm(LaunchForm):
     def estimate(self) -> Estimate:
         """By the numbers that stand in the form, over those of the preset."""
         given = {name: self._chosen(name) for name in CHOSEN}
-        recipe: GeneratorRecipe = replace(
-            PRESETS[self._chosen("preset")], **{name: value for name, value in given.items() if value}
-        )
+        recipe = PRESETS[self._chosen("preset")].with_numbers(**{name: each for name, each in given.items() if each})
         dataset = self.frozen.get(self._chosen("dataset"))
         return estimate_generator(recipe, dataset, adapt=bool(self._chosen("adapt")))
 

@@ -39,7 +39,7 @@ def trainings() -> QuerySet[TrainingRun]:
     return runs.defer("result", "log")
 
 
-def curve_of(run: TrainingRun, *, after_step: int = 0) -> list[Point]:
+def curve_of(run: TrainingRun, *, after_step: int = -1) -> list[Point]:
     """The points of the run's learning curves beyond a step, in order; of very many, evenly spaced ones.
 
     What was measured on held-out rows is always among them.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatbot.exceptions import Conflict
@@ -72,7 +71,7 @@ def train_requested_generator(run: TrainingRun, lease: RunLease) -> dict[str, An
     given = {name: wanted[name] for name in CHOSEN if wanted.get(name)}
     release = train_generator(
         material=material,
-        recipe=replace(PRESETS[wanted["preset"]], **given),
+        recipe=PRESETS[wanted["preset"]].with_numbers(**given),
         seed=wanted["seed"],
         base=release_named(wanted["base"]) if wanted.get("base") else None,
         progress=progress,

@@ -251,11 +251,12 @@ def test_the_form_begins_with_the_dataset_whose_page_led_to_it(operator: Client)
 
 def test_a_curve_is_a_table_too(operator: Client) -> None:
     run = made(message="Tuning: epoch 1 of 5", share=0.2, log="10:00:00 Tuning\n10:00:01 <b>odd</b>")
+    CurvePoint.objects.create(run=run, step=0, held_out_loss=1.5)
     CurvePoint.objects.create(run=run, step=4, loss=1.25, learning_rate=1e-4)
     CurvePoint.objects.create(run=run, step=8, loss=0.5, held_out_loss=0.75, learning_rate=5e-5)
     response = operator.get(address(run))
     page = response.content.decode()
-    assert re.findall(r'<th scope="row" class="number">(\d+)</th>', page) == ["4", "8"]
+    assert re.findall(r'<th scope="row" class="number">(\d+)</th>', page) == ["0", "4", "8"]
     assert '<data value="0.75">0.750</data>' in page
     assert "10:00:01 &lt;b&gt;odd&lt;/b&gt;" in page
     assert " style=" not in page

@@ -77,6 +77,7 @@ def test_a_generator_is_trained_by_the_numbers_of_its_form_from_the_base_that_it
     assert first.kind == Kind.GENERATOR
     recipe = first.manifest["configuration"]["recipe"]
     assert (recipe["max_steps"], recipe["step_tokens"], recipe["epochs"]) == (6, 256, 1)
+    assert (recipe["batch_tokens"], recipe["pack_tokens"]) == (256, 256)
     assert "held-out loss" in run.log
     assert run.result["tokens"] > 0
     assert not TrainingRun.objects.filter(kind=TrainingRun.Kind.EVALUATION).exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -47,6 +47,15 @@ class GeneratorRecipe:
             raise ValueError("shares lie between 0 and 1, and a learning rate above 0")
         if not self.targets:
             raise ValueError("an adapter needs matrices to adapt")
+
+    def with_numbers(self, **given: Any) -> GeneratorRecipe:
+        """This recipe with other numbers. No pack or pass is longer than a step, so steps are as short as asked."""
+        recipe = replace(self, **given)
+        return replace(
+            recipe,
+            batch_tokens=min(recipe.batch_tokens, recipe.step_tokens),
+            pack_tokens=min(recipe.pack_tokens, recipe.step_tokens),
+        )
 
     def adapted_layers(self, count: int) -> range:
         """Which of a model's `count` layers get an adapter: the upper ones, at least one."""
