@@ -395,6 +395,17 @@ REDACTION_REGIONS = [region.strip().upper() for region in env.list("REDACTION_RE
 # Presidio finds names that nothing introduces. It has to be installed besides: pip install presidio-analyzer
 REDACTION_PRESIDIO = env.bool("REDACTION_PRESIDIO", default=False)
 
+# --- Retention ----------------------------------------------------------------------------------
+
+# Days; 0 keeps for good (docs/operations.md). Conversations are a shop's own records, so nothing is deleted unasked.
+RETENTION_CONVERSATIONS_DAYS = env.int("RETENTION_CONVERSATIONS_DAYS", default=0)
+# By then the browser has forgotten its visitor, too (VISITOR_COOKIE_AGE_S).
+RETENTION_VISITORS_DAYS = env.int("RETENTION_VISITORS_DAYS", default=180)
+RETENTION_STREAMS_DAYS = env.int("RETENTION_STREAMS_DAYS", default=1)
+for _days in (RETENTION_CONVERSATIONS_DAYS, RETENTION_VISITORS_DAYS, RETENTION_STREAMS_DAYS):
+    if not 0 <= _days <= 36_500:
+        raise ImproperlyConfigured(f"RETENTION settings are days from 0 to 36500, not {_days}.")
+
 # --- The shop -----------------------------------------------------------------------------------
 
 SEED_DEMO = env.bool("SEED_DEMO", default=not PRODUCTION)

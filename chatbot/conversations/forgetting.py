@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from uuid import UUID
 
 from auditlog.context import disable_auditlog
@@ -24,6 +24,7 @@ from chatbot.conversations.desk.announcements import announce_change
 from chatbot.conversations.models import (
     Attachment,
     Conversation,
+    Departure,
     Message,
     Note,
     PredictionExplanation,
@@ -101,8 +102,9 @@ def belongings(visitor_id: UUID) -> Counter[str]:
 
 
 def conversation_ids(visitor_id: UUID) -> set[UUID]:
-    """All of the visitor's conversations."""
-    return set(Conversation.objects.filter(visitor=visitor_id).values_list("pk", flat=True))
+    """All that the visitor ever had, also those that are deleted."""
+    present = Conversation.objects.filter(visitor=visitor_id).values_list("pk", flat=True)
+    return {*present, *Departure.objects.filter(visitor=visitor_id).values_list("conversation", flat=True)}
 
 
 def examples_made_from(visitor_id: UUID) -> list[int]:
@@ -164,6 +166,20 @@ def forget_visitor(visitor_id: UUID) -> Counter[str]:
     return counts
 
 
+@transaction.atomic
+def delete_conversations(ids: Collection[UUID]) -> int:
+    """Delete conversations with all that belongs to them; their visitors keep the ids. Returns how many there were."""
+    found = list(Conversation.objects.select_for_update().filter(pk__in=ids).values_list("pk", "visitor"))
+    Departure.objects.bulk_create(
+        (Departure(conversation=pk, visitor_id=visitor) for pk, visitor in found), ignore_conflicts=True
+    )
+    for pk, _ in found:
+        announce_change(pk)
+    with disable_auditlog():
+        Conversation.objects.filter(pk__in=[pk for pk, _ in found]).delete()
+    return len(found)
+
+
 def _records(model: type[Model], path: str, visitor_id: UUID) -> QuerySet[Model]:
     return model._default_manager.filter(**{path: visitor_id})
 
@@ -172,7 +188,8 @@ def _log_entries(visitor_id: UUID) -> Iterator[QuerySet[Model]]:
     """What Django's log and the audit log say of the visitor's records; titles and texts stand in them."""
     yield from _about(Visitor, [visitor_id])
     yield from _about(Example, examples_made_from(visitor_id))
-    for _, model, path in _RECORDS:
+    yield from _about(Conversation, conversation_ids(visitor_id))
+    for _, model, path in _RECORDS[1:]:
         yield from _about(model, _records(model, path, visitor_id).values_list("pk", flat=True))
 
 

@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 
 from chatbot.conversations.attachments.models import Attachment
+from chatbot.conversations.departures import Departure
 from chatbot.conversations.desk.models import CannedReply, Note, Suggestion, Transition
 from chatbot.conversations.legibility import legible
 from chatbot.intents.models import Intent
@@ -23,6 +24,7 @@ __all__ = [
     "Attachment",
     "CannedReply",
     "Conversation",
+    "Departure",
     "Message",
     "Note",
     "PredictionExplanation",

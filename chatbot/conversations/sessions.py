@@ -6,7 +6,7 @@ import uuid
 
 from django.db import transaction
 
-from chatbot.conversations.models import Conversation, Turn, Visitor
+from chatbot.conversations.models import Conversation, Departure, Turn, Visitor
 from chatbot.conversations.triage import triage_again
 from chatbot.conversations.visitor_tokens import VisitorToken
 from chatbot.exceptions import IdentityRefused
@@ -89,6 +89,7 @@ def _merge(anonymous: uuid.UUID, visitor: Visitor) -> None:
     if earlier is None:
         return
     Conversation.objects.filter(visitor=earlier).update(visitor=visitor)
+    Departure.objects.filter(visitor=earlier).update(visitor=visitor)
     if visitor.agreed_to_training is None and earlier.agreed_to_training is not None:
         visitor.agreed_to_training = earlier.agreed_to_training
         visitor.save(update_fields=["agreed_to_training"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 from uuid import UUID
 
 import redis
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 # A file of gigabytes is rewritten in less.
 PATIENCE_S = 120.0
 _LOOK_AGAIN_S = 0.05
+REWRITTEN_AT = "frontdesk:file-rewritten-at"
 
 
 # --- The broker -----------------------------------------------------------------------------------
@@ -44,6 +46,16 @@ def scrub_broker() -> int:
             f"The broker does not answer, so words may be left in its file ({error}). Start Frontdesk, or your "
             "Redis, and this is made up for by itself."
         ) from error
+
+
+def broker_file_age() -> timedelta:
+    """How long ago `scrub_broker` had the broker's file written anew. Raises TracesRemain without a broker."""
+    try:
+        with connect() as client:
+            written = cast("bytes | None", client.get(REWRITTEN_AT))
+    except (RedisError, OSError) as error:
+        raise TracesRemain(f"The broker does not answer ({error}).") from error
+    return timedelta(seconds=time.time() - float(written)) if written else timedelta.max
 
 
 def _stream_keys(client: redis.Redis) -> Iterator[list[Any]]:
@@ -75,6 +87,7 @@ def _rewrite_file(client: redis.Redis) -> None:
         _wait_until_idle(client, deadline)
         if _persistence(client).get("aof_last_bgrewrite_status") != "ok":
             raise TracesRemain("The broker could not write its append-only file anew. Its log says why.")
+        client.set(REWRITTEN_AT, time.time())
         return
 
 
@@ -93,6 +106,13 @@ def _persistence(client: redis.Redis) -> dict[str, Any]:
 
 
 # --- The database ---------------------------------------------------------------------------------
+
+
+def overwrite_what_is_deleted() -> None:
+    """From now on SQLite overwrites with zeros what this thread's connection deletes."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA secure_delete=ON")
 
 
 def scrub_database() -> None:

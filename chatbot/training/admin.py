@@ -125,7 +125,7 @@ class ErasureAdmin(ReadOnlyAdmin):
 
     @admin.display(description="deleted")
     def deleted(self, erasure: Erasure) -> str:
-        return ", ".join(f"{count} {name}" for name, count in erasure.counts.items()) or "–"
+        return ", ".join(f"{name}: {count}" for name, count in erasure.counts.items()) or "–"
 
     @admin.display(description="datasets without their rows")
     def from_datasets(self, erasure: Erasure) -> str:

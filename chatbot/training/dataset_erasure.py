@@ -66,6 +66,20 @@ def count_rows(origins: Origins) -> dict[str, int]:
     return counts
 
 
+def conversations_in_datasets() -> set[str]:
+    """The ids of all conversations that rows of registered datasets come from."""
+    found: set[str] = set()
+    for dataset in Dataset.objects.order_by("id"):
+        directory = dataset_directory(dataset)
+        for path in (directory / file for file in ROW_KINDS):
+            for line in _lines(path) if path.is_file() else ():
+                try:
+                    found.add(json.loads(line)["origin"]["conversation"])
+                except (ValueError, KeyError, TypeError):
+                    continue  # a row of the catalogue, or none
+    return found
+
+
 def count_in(directory: Path, origins: Origins) -> int:
     """How many rows of theirs a dataset's folder has."""
     files = [directory / file for file in ROW_KINDS if (directory / file).is_file()]

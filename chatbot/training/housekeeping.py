@@ -1,4 +1,4 @@
-"""What is cleared away in the background: customers who are to be forgotten. Runs in the sweeper's process."""
+"""Clearing away in the sweeper's process: customers who are to be forgotten, and what is old."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from chatbot.training.erasure import carry_out_open
+from chatbot.training.retention import apply_retention
 
 logger = logging.getLogger(__name__)
 
 
 def keep_house(stopped: threading.Event) -> None:
     """Look every few seconds until `stopped` is set. Whatever goes wrong is tried again."""
+    rounds = 0
+    per_hour = max(1, int(3600 / settings.SWEEP_INTERVAL_S))
     while not stopped.is_set():
         close_old_connections()
-        keep_house_once()
+        keep_house_once(hourly=rounds % per_hour == 0)
+        rounds += 1
         stopped.wait(settings.SWEEP_INTERVAL_S)
 
 
-def keep_house_once() -> None:
-    """One round. Never raises."""
+def keep_house_once(*, hourly: bool = True) -> None:
+    """One round, with what is done once an hour or without. Never raises."""
     try:
         carry_out_open()
+        if hourly:
+            apply_retention()
     except DatabaseError as error:
         logger.error("nothing was cleared away: the database does not answer (%s)", error)
     except Exception:  # a fault of ours must not end the thread

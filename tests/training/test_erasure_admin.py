@@ -49,7 +49,7 @@ def test_it_says_what_goes_before_anything_goes(operator: Client) -> None:
     visitor = told.conversation.visitor
     for page in (operator.get(f"{VISITORS}{visitor.pk}/erase/").content.decode(), erase(operator, visitor)):
         assert "Erase this person?" in page
-        assert "<li>2 messages</li>" in page
+        assert "<li>Messages: 2</li>" in page
         assert "It cannot be undone." in page
         assert HOSTILE not in page
     assert not Erasure.objects.exists()

@@ -30,6 +30,7 @@ from chatbot.conversations.admin.review_page import may_review
 from chatbot.conversations.desk import services
 from chatbot.conversations.desk.selectors import called
 from chatbot.conversations.explanations import request_explanation
+from chatbot.conversations.forgetting import delete_conversations
 from chatbot.conversations.models import Conversation
 from chatbot.conversations.selectors import mentioning, with_overview
 from chatbot.conversations.transcript import read_transcript, version_of
@@ -126,6 +127,15 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
     @admin.display(description="active", ordering="updated_at")
     def last_activity(self, conversation: Conversation) -> SafeString:
         return cells.moment(conversation.updated_at)
+
+    # --- Deleting, for superusers ---------------------------------------------------------------
+
+    def delete_model(self, request: HttpRequest, obj: Conversation) -> None:
+        delete_conversations([obj.pk])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Conversation]) -> None:
+        for ids in reviews.batched(list(queryset.values_list("pk", flat=True))):
+            delete_conversations(ids)
 
     # --- Exports --------------------------------------------------------------------------------
 

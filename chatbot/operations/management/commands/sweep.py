@@ -18,7 +18,8 @@ from chatbot.training.runs import sweep_runs
 class Command(BaseCommand):
     help = (
         "Puts turns and training runs that lost their worker back in the queue, reminds workers of what waits, fills "
-        "the review queue, and erases customers who are to be forgotten. Example: python manage.py sweep --once"
+        "the review queue, erases customers who are to be forgotten, and deletes what is old. "
+        "Example: python manage.py sweep --once"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

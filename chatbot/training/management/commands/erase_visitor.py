@@ -99,7 +99,7 @@ class Command(BaseCommand):
             return False
 
     def _receipt(self, erasure: Erasure) -> None:
-        told = ", ".join(f"{count} {name}" for name, count in erasure.counts.items()) or "nothing was left of it"
+        told = ", ".join(f"{name}: {count}" for name, count in erasure.counts.items()) or "nothing was left of it"
         self.stdout.write(f"{erasure} is done: {told}.")
         if erasure.datasets:
             self.stdout.write(f"Datasets without these rows now: {', '.join(erasure.datasets)}.")
