@@ -24,7 +24,7 @@ class SiteForm(forms.ModelForm[Site]):
     class Meta:
         model = Site
         fields = (
-            *("name", "key", "is_active", "allowed_origins", "accent", "greeting", "starters"),
+            *("name", "key", "is_active", "allowed_origins", "accent", "greeting", "starters", "languages"),
             *("time_zone", "hours", "holidays", "training", "attachments", "identity"),
             "identity_algorithm",
         )
@@ -53,7 +53,7 @@ class SiteAdmin(admin.ModelAdmin[Site]):
     prepopulated_fields = {"key": ("name",)}
     fieldsets = (
         (None, {"fields": ("name", "key", "is_active", "allowed_origins")}),
-        ("What customers see", {"fields": ("accent", "greeting", "starters")}),
+        ("What customers see", {"fields": ("accent", "greeting", "starters", "languages")}),
         ("People", {"fields": ("time_zone", "hours", "holidays")}),
         ("Privacy", {"fields": ("training", "attachments")}),
         ("Signed identity", {"fields": ("identity", "identity_algorithm", "new_identity_key")}),

@@ -11,6 +11,8 @@ from django.db import models
 from chatbot.sites.hours import BusinessHours, parse_holidays, parse_week
 from chatbot.sites.origins import origin_parts
 
+# What the chat is written in; `frontend/src/chat/languages/` has the words.
+LANGUAGES = ("en", "de", "ar", "zh-Hans")
 # HS256 is as strong as its secret: as long as its hash, RFC 7518 §3.2.
 SHORTEST_SECRET = 32
 
@@ -24,6 +26,12 @@ def validate_origins(text: str) -> None:
     for line in lines_of(text):
         if origin_parts(line) is None:
             raise ValidationError(f"“{line}” is not an origin such as https://www.shop.example, without a path.")
+
+
+def validate_languages(text: str) -> None:
+    for line in lines_of(text):
+        if line not in LANGUAGES:
+            raise ValidationError(f"“{line}” is none of the chat's languages: {', '.join(LANGUAGES)}.")
 
 
 def validate_week(text: str) -> None:
@@ -78,6 +86,11 @@ class Site(models.Model):
     )
     greeting = models.TextField(blank=True, max_length=500, help_text="The shop's own where this is empty.")
     starters = models.TextField(blank=True, help_text="Questions to start with, one a line; the shop's where empty.")
+    languages = models.TextField(
+        blank=True,
+        validators=[validate_languages],
+        help_text=f"Those that the chat offers, one a line, of {', '.join(LANGUAGES)}; all where empty.",
+    )
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
     hours = models.TextField(
         blank=True,
@@ -129,6 +142,11 @@ class Site(models.Model):
     @property
     def starter_questions(self) -> list[str]:
         return lines_of(self.starters)
+
+    @property
+    def offered_languages(self) -> list[str]:
+        """What the chat may be switched to; empty for all."""
+        return lines_of(self.languages)
 
     @property
     def business_hours(self) -> BusinessHours:

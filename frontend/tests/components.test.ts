@@ -192,14 +192,14 @@ describe("a reply", () => {
     expect(screen.getByTestId("thumb-down")).toHaveFocus();
   });
 
-  it("that failed says why, and offers another try and a person", async () => {
+  it("that failed says so in the page's language, and offers another try and a person", async () => {
     const session = page();
     session.send("Hi");
     shop.accept("id-1", 1, "Hi");
     shop.say({ type: "turn.failed", turn: "turn-1", code: "engine", detail: "The model is resting." });
     const failure = await screen.findByTestId("failure");
-    expect(failure).toHaveTextContent("The model is resting.");
-    expect(screen.getByTestId("announcer")).toHaveTextContent("The model is resting.");
+    expect(failure).toHaveTextContent("I am sorry, I could not answer this.");
+    expect(screen.getByTestId("announcer")).toHaveTextContent("I am sorry, I could not answer this.");
     await userEvent.click(within(failure).getByRole("button", { name: "Talk to a person" }));
     expect(shop.sentOf("conversation.handoff")).toHaveLength(1);
     await userEvent.click(within(failure).getByRole("button", { name: "Try again" }));

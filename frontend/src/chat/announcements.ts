@@ -5,7 +5,7 @@ import { strings } from "./strings";
 
 /** The words for a frame that arrives in this state, or `null` where nothing is worth interrupting for. */
 export function announcement(frame: ServerFrame, before: ConversationState): string | null {
-  if (frame.type === "turn.failed") return frame.detail;
+  if (frame.type === "turn.failed") return strings.failed;
   if (frame.type === "conversation.updated" && frame.conversation === before.id) {
     // Every other change of status comes with a message that says what happens.
     return frame.status === "closed" && before.status !== "closed" ? strings.closedTitle : null;

@@ -42,6 +42,7 @@ iframe{display:block;width:100%;height:100%;border:0}
     return;
   }
   const mark = "frontdesk";
+  const asked = script.dataset.lang ? `&lang=${encodeURIComponent(script.dataset.lang)}` : "";
   const words = labels(script.dataset.lang ?? document.documentElement.lang);
   const listeners = new Map<Happening, Set<Listener>>();
   let identity: string | null = null;
@@ -128,7 +129,7 @@ iframe{display:block;width:100%;height:100%;border:0}
     frame = document.createElement("iframe");
     frame.title = words.chat;
     frame.allow = "clipboard-write";
-    frame.src = `${home}/embed/${encodeURIComponent(site)}/?origin=${encodeURIComponent(location.origin)}`;
+    frame.src = `${home}/embed/${encodeURIComponent(site)}/?origin=${encodeURIComponent(location.origin)}${asked}`;
     panel.append(frame);
   }
 

@@ -58,7 +58,8 @@ export const de: Strings = {
   thinking: "Denkt nach …",
   stopped: "Sie haben diese Antwort angehalten.",
   stoppedEmpty: "Sie haben die Antwort angehalten, bevor sie begonnen hat.",
-  failed: "Darauf konnte nicht geantwortet werden.",
+  failed:
+    "Es tut uns leid, darauf konnte nicht geantwortet werden. Ihre Nachricht ist gespeichert. Sie können es noch einmal versuchen oder mit einem Menschen sprechen.",
   tryAgain: "Noch einmal versuchen",
   retry: "Erneut fragen",
   copy: "Kopieren",

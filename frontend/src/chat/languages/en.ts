@@ -55,7 +55,8 @@ export const en = {
   thinking: "Thinking…",
   stopped: "You stopped this answer.",
   stoppedEmpty: "You stopped the answer before it began.",
-  failed: "This could not be answered.",
+  failed:
+    "I am sorry, I could not answer this. Your message is kept. You can try again, or talk to a person.",
   tryAgain: "Try again",
   retry: "Ask again",
   copy: "Copy",

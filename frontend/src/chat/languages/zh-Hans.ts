@@ -56,7 +56,7 @@ export const zhHans: Strings = {
   thinking: "正在思考…",
   stopped: "您已停止这条回复。",
   stoppedEmpty: "回复开始之前，您已将其停止。",
-  failed: "未能回复这条消息。",
+  failed: "非常抱歉，未能回复这条消息。您的消息已保留，您可以重试或转人工客服。",
   tryAgain: "再试一次",
   retry: "重新提问",
   copy: "复制",
