@@ -1,9 +1,11 @@
 /** A server at the other end of the session: records what the page sends, and says what a test tells it to. */
 import type { Api } from "../src/chat/api";
 import type { Connect, Listener } from "../src/chat/connection";
+import type { FileServer } from "../src/chat/files/fileServer";
 import { ChatSession } from "../src/chat/session.svelte";
 import {
   ProtocolError,
+  type Attachment,
   type ClientFrame,
   type Frame,
   type Message,
@@ -33,11 +35,35 @@ export class Shop {
         protocol: 1,
         training: "shop",
         agreed: null,
+        attachments: { max_mib: 5, per_message: 2 },
       }),
     conversations: () => Promise.resolve([]),
     earlier: () => Promise.resolve({ messages: [], has_earlier: false }),
     consent: () => Promise.resolve(),
     renew: () => Promise.resolve(),
+  };
+
+  /** Uploads that wait for a test to say what comes of them. */
+  uploads: { conversation: string; file: File; progress: (share: number) => void; aborted: boolean }[] = [];
+  settle: ((outcome: Attachment | Error) => void)[] = [];
+  discarded: string[] = [];
+
+  files: FileServer = {
+    upload: (conversation, file, progress) => {
+      const upload = { conversation, file, progress, aborted: false };
+      this.uploads.push(upload);
+      const done = new Promise<Attachment>((resolve, reject) => {
+        this.settle.push((outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome)));
+      });
+      return {
+        done,
+        abort: () => {
+          upload.aborted = true;
+        },
+      };
+    },
+    discard: (id) => this.discarded.push(id),
+    fetch: null,
   };
 
   connect: Connect = (listener) => {
@@ -60,6 +86,7 @@ export class Shop {
   page(): ChatSession {
     return new ChatSession({
       api: this.api,
+      files: this.files,
       connect: this.connect,
       storage: openStorage(),
       now: () => Date.now(),

@@ -1,5 +1,5 @@
 /** Carries the texts of the outbox to the server: keeps them in storage, sends them in order, and sends them again. */
-import { clientFrames, type ClientFrame } from "../shared/protocol";
+import { clientFrames, type Attachment, type ClientFrame } from "../shared/protocol";
 import type { Storage } from "../shared/storage";
 import * as outbox from "./outbox";
 
@@ -27,8 +27,8 @@ export class Delivery {
   }
 
   /** Takes a text on; it is kept until the server has accepted it or the visitor has discarded it. */
-  add(text: string, conversation: string | null): void {
-    this.#keep(outbox.add(this.outbox, this.#route.newId(), conversation, text));
+  add(text: string, conversation: string | null, attachments: readonly Attachment[] = []): void {
+    this.#keep(outbox.add(this.outbox, this.#route.newId(), conversation, text, attachments));
     this.flush();
   }
 
@@ -38,11 +38,11 @@ export class Delivery {
     this.flush();
   }
 
-  /** Gives a text up, and returns it. */
-  discard(clientId: string): string | null {
+  /** Gives a text up, and returns it with its files. */
+  discard(clientId: string): outbox.Unsent | null {
     const entry = this.outbox.find((candidate) => candidate.clientId === clientId);
     this.#keep(outbox.remove(this.outbox, clientId));
-    return entry?.text ?? null;
+    return entry ?? null;
   }
 
   accepted(clientId: string): void {
@@ -88,8 +88,9 @@ export class Delivery {
       this.#timer = setTimeout(() => this.flush(), step.wait);
       return;
     }
-    const { clientId, text } = step.send;
-    if (!this.#route.send(clientFrames.send(clientId, text))) return;
+    const { clientId, text, attachments = [] } = step.send;
+    const files = attachments.map(({ id }) => id);
+    if (!this.#route.send(clientFrames.send(clientId, text, files))) return;
     this.#keep(outbox.markSending(this.outbox, clientId));
     this.#timer = setTimeout(() => {
       this.#keep(outbox.requeue(this.outbox));

@@ -3,6 +3,7 @@ import type { Command } from "../shared/embedding";
 import { openStorage, partOf } from "../shared/storage";
 import { dress } from "./accent";
 import { openApi } from "./api";
+import { openFileServer } from "./files/fileServer";
 import { HostPage } from "./hostPage";
 import { startLanguage } from "./languages/active.svelte";
 import { openPage } from "./page";
@@ -49,6 +50,7 @@ export async function openEmbedded(target: HTMLElement, site: string): Promise<v
     target,
     storage,
     api: openApi(renew, token),
+    files: openFileServer(token),
     protocols: () => ["frontdesk.v1", `frontdesk.visitor.${token()}`],
     ...(host === null ? {} : { onclose: () => host.tell({ type: "close" }) }),
   });

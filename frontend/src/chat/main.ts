@@ -4,6 +4,7 @@ import { openStorage } from "../shared/storage";
 import { openApi, renewCookie } from "./api";
 import { openEmbedded } from "./embedded";
 import { startLanguage } from "./languages/active.svelte";
+import { openFileServer } from "./files/fileServer";
 import { openPage } from "./page";
 
 const target = document.getElementById("app");
@@ -18,5 +19,5 @@ if (target.dataset.site === undefined) {
 async function openAlone(target: HTMLElement): Promise<void> {
   const storage = openStorage();
   await startLanguage({ storage });
-  openPage({ target, storage, api: openApi(renewCookie) });
+  openPage({ target, storage, api: openApi(renewCookie), files: openFileServer() });
 }

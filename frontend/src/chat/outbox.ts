@@ -4,6 +4,7 @@
  * Pure functions over a list; each entry is stored under a key of its own, so that two tabs never overwrite each other. A
  * text keeps its `clientId` for good: sending it twice gives one message.
  */
+import { attachment as attachmentShape, type Attachment } from "../shared/protocol";
 import type { Storage } from "../shared/storage";
 
 export interface Unsent {
@@ -11,6 +12,8 @@ export interface Unsent {
   /** `null` until the server has said which conversation this is. */
   readonly conversation: string | null;
   readonly text: string;
+  /** Uploaded already; a text may be empty beside them. */
+  readonly attachments?: readonly Attachment[];
   readonly state: "waiting" | "sending" | "failed";
   readonly tries: number;
   /** Not to be sent before this time, in milliseconds of the caller's clock. */
@@ -38,8 +41,15 @@ const MAX_TRIES = 6;
 const FIRST_DELAY = 1_000;
 const LONGEST_DELAY = 30_000;
 
-export function add(outbox: Outbox, clientId: string, conversation: string | null, text: string): Outbox {
-  return [...outbox, { clientId, conversation, text, state: "waiting", tries: 0, notBefore: 0 }];
+export function add(
+  outbox: Outbox,
+  clientId: string,
+  conversation: string | null,
+  text: string,
+  attachments: readonly Attachment[] = [],
+): Outbox {
+  const entry: Unsent = { clientId, conversation, text, state: "waiting", tries: 0, notBefore: 0 };
+  return [...outbox, attachments.length > 0 ? { ...entry, attachments } : entry];
 }
 
 export function remove(outbox: Outbox, clientId: string): Outbox {
@@ -59,6 +69,8 @@ export function orphan(outbox: Outbox, conversation: string): Outbox {
           clientId: entry.clientId,
           conversation: null,
           text: entry.text,
+          // Files went with the conversation; the server says so, and the text is kept.
+          ...(entry.attachments ? { attachments: entry.attachments } : {}),
           state: "waiting",
           tries: 0,
           notBefore: 0,
@@ -133,10 +145,18 @@ export function save(storage: Storage, before: Outbox, after: Outbox, now: numbe
     const key = PREFIX + entry.clientId;
     if (known?.conversation === entry.conversation && known.state === entry.state) continue;
     const order = parse(storage.get(key))?.order ?? now + index / 1_000;
-    const { clientId, conversation, text, state, detail } = entry;
+    const { clientId, conversation, text, attachments, state, detail } = entry;
     storage.set(
       key,
-      JSON.stringify({ clientId, conversation, text, order, failed: state === "failed", detail }),
+      JSON.stringify({
+        clientId,
+        conversation,
+        text,
+        attachments,
+        order,
+        failed: state === "failed",
+        detail,
+      }),
     );
   }
 }
@@ -148,7 +168,7 @@ function change(outbox: Outbox, clientId: string, update: (entry: Unsent) => Uns
 function parse(text: string | null): (Unsent & { order: number }) | null {
   try {
     const value = JSON.parse(text ?? "") as Record<string, unknown>;
-    const { clientId, conversation, text: body, order, failed, detail } = value;
+    const { clientId, conversation, text: body, attachments, order, failed, detail } = value;
     if (typeof clientId !== "string" || typeof body !== "string" || typeof order !== "number") return null;
     if (conversation !== null && typeof conversation !== "string") return null;
     return {
@@ -159,6 +179,9 @@ function parse(text: string | null): (Unsent & { order: number }) | null {
       tries: 0,
       notBefore: 0,
       order,
+      ...(Array.isArray(attachments)
+        ? { attachments: attachments.map((each) => attachmentShape(each, "attachment")) }
+        : {}),
       ...(typeof detail === "string" ? { detail } : {}),
     };
   } catch {

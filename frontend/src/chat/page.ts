@@ -7,6 +7,7 @@ import { restoreTheme } from "../shared/theme";
 import type { Api } from "./api";
 import App from "./App.svelte";
 import { connect } from "./connection";
+import type { FileServer } from "./files/fileServer";
 import { ChatSession } from "./session.svelte";
 
 /** Frames may have changed while the page slept longer than this. */
@@ -16,15 +17,17 @@ interface PageOptions {
   target: HTMLElement;
   storage: Storage;
   api: Api;
+  files: FileServer;
   protocols?: () => string[];
   /** Where the page around can hide the chat. */
   onclose?: () => void;
 }
 
-export function openPage({ target, storage, api, protocols, onclose }: PageOptions): ChatSession {
+export function openPage({ target, storage, api, files, protocols, onclose }: PageOptions): ChatSession {
   restoreTheme(storage);
   const session = new ChatSession({
     api,
+    files,
     connect: (listener) =>
       connect(
         { url: socketAddress("/ws/chat/"), renew: api.renew, ...(protocols ? { protocols } : {}) },

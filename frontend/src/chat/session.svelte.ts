@@ -7,6 +7,7 @@
 import {
   clientFrames,
   PROTOCOL,
+  type Attachment,
   type ChatInfo,
   type ClientFrame,
   type ConversationSummary,
@@ -21,6 +22,8 @@ import type { Connection } from "./connection";
 import * as thread from "./conversation";
 import { Delivery } from "./delivery.svelte";
 import * as drafts from "./drafts";
+import type { FileServer } from "./files/fileServer";
+import { Tray } from "./files/tray.svelte";
 import type { Outbox } from "./outbox";
 import { strings } from "./strings";
 import type { Surroundings } from "./surroundings";
@@ -64,6 +67,8 @@ export class ChatSession {
   onreply: ((role: "bot" | "agent", text: string) => void) | null = null;
 
   readonly delivery: Delivery;
+  /** Files that go along with what is being written. */
+  readonly tray: Tray;
   readonly openTurn = $derived(thread.openTurn(this.thread));
   readonly latestTurn = $derived(thread.latestTurn(this.thread));
   readonly answering = $derived(this.openTurn !== undefined || this.retrying !== null);
@@ -89,6 +94,7 @@ export class ChatSession {
       destination: () => (this.link === "connected" && !this.opening ? this.thread.id : null),
       send: (frame) => this.#connection.send(frame),
     });
+    this.tray = new Tray(around.files, around.storage, around.newId, around.now);
     this.draft = drafts.readDraft(around.storage, this.#wanted);
     if (!around.isOnline()) this.link = "offline";
     this.#connection = around.connect({
@@ -107,11 +113,24 @@ export class ChatSession {
     return this.delivery.outbox.filter(({ conversation }) => conversation === id || conversation === null);
   }
 
+  /** How files are fetched where their address alone does not open them. */
+  get fetchFile(): FileServer["fetch"] {
+    return this.#around.files.fetch;
+  }
+
   // What the visitor does.
 
-  send(text: string): void {
+  send(text: string, attachments: readonly Attachment[] = []): void {
     const trimmed = text.trim();
-    if (trimmed !== "") this.delivery.add(trimmed, this.thread.id);
+    if (trimmed !== "" || attachments.length > 0) this.delivery.add(trimmed, this.thread.id, attachments);
+  }
+
+  attach(files: readonly File[]): void {
+    const rules = this.info?.attachments;
+    if (files.length === 0 || !rules || this.thread.status === "closed") return;
+    // Files belong to a conversation, of which only the server can say which it is.
+    if (this.thread.id === null) this.notice = { text: strings.willNeedConnection };
+    else this.tray.add(this.thread.id, files, rules);
   }
 
   setDraft(text: string): void {
@@ -122,8 +141,11 @@ export class ChatSession {
 
   /** Puts an unsent text back into the message box. */
   edit(clientId: string): void {
-    const text = this.delivery.discard(clientId);
-    if (text !== null) this.setDraft(this.draft.trim() === "" ? text : `${text}\n${this.draft}`);
+    const entry = this.delivery.discard(clientId);
+    if (entry === null) return;
+    if (entry.text !== "")
+      this.setDraft(this.draft.trim() === "" ? entry.text : `${entry.text}\n${this.draft}`);
+    if (this.thread.id !== null) this.tray.restore(this.thread.id, entry.attachments ?? []);
   }
 
   stop(): void {
@@ -323,6 +345,7 @@ export class ChatSession {
     this.#around.address.write(frame.conversation);
     if (switched) this.#takeDraft(frame.conversation, previous);
     this.#wanted = frame.conversation;
+    this.tray.open(frame.conversation);
 
     this.delivery.opened(
       frame.conversation,

@@ -2,9 +2,11 @@
 import type { Storage } from "../shared/storage";
 import type { Api } from "./api";
 import type { Connect } from "./connection";
+import type { FileServer } from "./files/fileServer";
 
 export interface Surroundings {
   api: Api;
+  files: FileServer;
   connect: Connect;
   storage: Storage;
   /** Milliseconds that only grow between reloads as a clock does. */

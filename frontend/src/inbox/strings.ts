@@ -24,6 +24,10 @@ export const strings = {
   notifying: "Notifications are on",
   notifyDenied: "Notifications are blocked by the browser",
 
+  files: "Files of this message",
+  download: (name: string) => `Download ${name}, which a customer sent: open it with care`,
+  fileFailed: "This file could not be loaded. Reload the page and try again.",
+
   choose: "Choose a conversation to read it.",
   back: "All conversations",
   loading: "Opening the conversation…",

@@ -2,7 +2,7 @@
 import { counting } from "./counting";
 import type { Strings } from "./en";
 
-const { number } = counting("de");
+const { number, plural } = counting("de");
 
 export const de: Strings = {
   assistant: "Assistent",
@@ -134,6 +134,41 @@ export const de: Strings = {
   reload: "Neu laden",
   notFound: "Diese Unterhaltung gibt es nicht mehr.",
   tryLater: "Der Shop ist ausgelastet. Es wird gleich noch einmal versucht.",
+
+  files: {
+    attach: "Bild oder PDF anhängen",
+    drop: "Dateien hier ablegen, um sie anzuhängen",
+    toSend: "Dateien zum Senden",
+    inMessage: "Dateien dieser Nachricht",
+    unnamed: "Datei",
+    uploading: (name: string) => `${name} wird hochgeladen`,
+    uploaded: (name: string) => `${name} ist hochgeladen`,
+    cancel: (name: string) => `Hochladen von ${name} abbrechen`,
+    remove: (name: string) => `${name} entfernen`,
+    retry: (name: string) => `${name} noch einmal hochladen`,
+    download: (name: string) => `${name} herunterladen`,
+    unavailable: "Diese Datei konnte nicht geladen werden. Bitte versuchen Sie es noch einmal.",
+    notArrived:
+      "Die Datei ist nicht angekommen. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.",
+    tooLarge: (size: string, limit: string) => `Diese Datei hat ${size}; höchstens ${limit} sind möglich.`,
+    tooMany: (count: number) =>
+      plural(count, {
+        one: "Eine Nachricht kann höchstens # Datei haben. Senden Sie die anderen mit der nächsten.",
+        other: "Eine Nachricht kann höchstens # Dateien haben. Senden Sie die anderen mit der nächsten.",
+      }),
+    refused: {
+      unsupported: "Bitte senden Sie ein Bild (JPEG, PNG, WebP oder GIF) oder ein PDF.",
+      damaged: "Diese Datei ist beschädigt oder unvollständig. Bitte senden Sie eine andere.",
+      empty: "Diese Datei ist leer. Bitte wählen Sie eine andere.",
+      too_many_pixels: "Dieses Bild ist zu groß. Bitte senden Sie ein kleineres.",
+      conversation_full: "In diese Unterhaltung passen keine weiteren Dateien.",
+      quota: "Ihre Dateien belegen hier schon den ganzen Platz.",
+      off: "Hier können keine Dateien gesendet werden.",
+      rate_limited: "Das ging sehr schnell. Bitte warten Sie einen Moment und versuchen Sie es noch einmal.",
+      busy: "Gerade werden viele Bilder geprüft. Bitte versuchen Sie es gleich noch einmal.",
+      closed: "Diese Unterhaltung ist geschlossen. Beginnen Sie eine neue.",
+    },
+  },
 
   charactersLeft: (left: number) =>
     left >= 0 ? `Noch ${number(left)} Zeichen` : `${number(-left)} Zeichen zu viel`,

@@ -131,6 +131,40 @@ export const en = {
   notFound: "That conversation is no longer here.",
   tryLater: "The shop is busy. Trying again soon.",
 
+  files: {
+    attach: "Attach a picture or a PDF",
+    drop: "Drop files here to attach them",
+    toSend: "Files to send",
+    inMessage: "Files of this message",
+    unnamed: "file",
+    uploading: (name: string) => `Uploading ${name}`,
+    uploaded: (name: string) => `${name} is uploaded`,
+    cancel: (name: string) => `Cancel the upload of ${name}`,
+    remove: (name: string) => `Remove ${name}`,
+    retry: (name: string) => `Upload ${name} again`,
+    download: (name: string) => `Download ${name}`,
+    unavailable: "This file could not be loaded. Please try again.",
+    notArrived: "The upload did not arrive. Check your connection and try again.",
+    tooLarge: (size: string, limit: string) => `This file is ${size}; at most ${limit}.`,
+    tooMany: (count: number) =>
+      plural(count, {
+        one: "A message can have # file at most. Send the others with the next.",
+        other: "A message can have # files at most. Send the others with the next.",
+      }),
+    refused: {
+      unsupported: "Please send a JPEG, PNG, WebP or GIF picture, or a PDF.",
+      damaged: "This file is damaged or not complete. Please send another.",
+      empty: "This file is empty. Please choose another.",
+      too_many_pixels: "This picture is too large. Please send a smaller one.",
+      conversation_full: "This conversation has as many files as it can hold.",
+      quota: "Your files take all the room that there is for them here.",
+      off: "Files can’t be sent here.",
+      rate_limited: "That was quick. Please wait a moment and try again.",
+      busy: "Many pictures are being looked at right now. Please try again in a moment.",
+      closed: "This conversation is closed. Start a new one to go on.",
+    },
+  },
+
   charactersLeft: (left: number) =>
     left >= 0
       ? plural(left, { one: "# character left", other: "# characters left" })

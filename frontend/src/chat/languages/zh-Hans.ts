@@ -2,7 +2,7 @@
 import { counting } from "./counting";
 import type { Strings } from "./en";
 
-const { number } = counting("zh-Hans");
+const { number, plural } = counting("zh-Hans");
 
 export const zhHans: Strings = {
   assistant: "智能助手",
@@ -125,6 +125,37 @@ export const zhHans: Strings = {
   reload: "重新加载",
   notFound: "该对话已不存在。",
   tryLater: "商店繁忙，稍后会自动重试。",
+
+  files: {
+    attach: "添加图片或 PDF",
+    drop: "将文件拖放到此处即可添加",
+    toSend: "待发送的文件",
+    inMessage: "此消息中的文件",
+    unnamed: "文件",
+    uploading: (name: string) => `正在上传 ${name}`,
+    uploaded: (name: string) => `${name} 已上传`,
+    cancel: (name: string) => `取消上传 ${name}`,
+    remove: (name: string) => `移除 ${name}`,
+    retry: (name: string) => `重新上传 ${name}`,
+    download: (name: string) => `下载 ${name}`,
+    unavailable: "无法加载此文件，请重试。",
+    notArrived: "文件未能上传。请检查网络连接后重试。",
+    tooLarge: (size: string, limit: string) => `此文件大小为 ${size}，最大不能超过 ${limit}。`,
+    tooMany: (count: number) =>
+      plural(count, { other: "每条消息最多可包含 # 个文件。其余文件请随下一条消息发送。" }),
+    refused: {
+      unsupported: "请发送 JPEG、PNG、WebP 或 GIF 图片，或 PDF 文件。",
+      damaged: "此文件已损坏或不完整，请发送其他文件。",
+      empty: "此文件是空的，请选择其他文件。",
+      too_many_pixels: "此图片过大，请发送较小的图片。",
+      conversation_full: "此对话中的文件数量已达上限。",
+      quota: "您的文件已占满此处的可用空间。",
+      off: "此处无法发送文件。",
+      rate_limited: "操作过快，请稍候再试。",
+      busy: "正在处理的图片较多，请稍后重试。",
+      closed: "此对话已关闭。请开始新的对话。",
+    },
+  },
 
   charactersLeft: (left: number) =>
     left >= 0 ? `还可输入 ${number(left)} 个字` : `超出 ${number(-left)} 个字`,
