@@ -15,6 +15,9 @@ from chatbot.intents.models import Example, Intent
 from chatbot.intents.shop import load_shop
 from chatbot.knowledge.models import Article
 from chatbot.operations.seeding import DEMO_DIR, seed_demo
+from chatbot.training.curation.options import CurationOptions
+from chatbot.training.evaluation.gates import GateRules
+from chatbot.training.freezing import preview_dataset
 
 pytestmark = pytest.mark.django_db
 
@@ -86,3 +89,10 @@ def test_the_shop_introduces_itself() -> None:
     assert shop.name
     assert shop.greeting
     assert "How can I cancel my order?" in shop.starters
+
+
+def test_a_dataset_frozen_from_it_has_enough_rows_for_the_gate() -> None:
+    seed_demo()
+    counts = preview_dataset(options=CurationOptions())["counts"]
+    assert counts["intents"]["held_out"] >= GateRules().fewest_rows
+    assert counts["replies"]["held_out"] >= GateRules().fewest_rows
