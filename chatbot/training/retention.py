@@ -64,7 +64,9 @@ def due_conversations() -> QuerySet[Conversation]:
     days = settings.RETENTION_CONVERSATIONS_DAYS
     owed = Turn.objects.filter(conversation=OuterRef("pk"), status__in=Turn.OPEN)
     done = Conversation.objects.filter(status__in=[Conversation.Status.CLOSED, Conversation.Status.BOT], is_demo=False)
-    due = done.filter(~Exists(owed), updated_at__lt=_before(days), last_seq__gt=0).order_by("updated_at")
+    old = done.filter(~Exists(owed), updated_at__lt=_before(days), last_seq__gt=0)
+    # Of an import the day counts on which it came here: it was brought to be reviewed.
+    due = old.exclude(is_imported=True, visitor__created_at__gte=_before(days)).order_by("updated_at")
     return due if days else due.none()
 
 

@@ -56,6 +56,7 @@ def test_what_is_old_goes_and_nothing_that_somebody_waits_for() -> None:
         aged(31, status="human").pk,
         aged(31, status="closed", is_demo=True).pk,
     }
+    kept.add(aged(31, is_imported=True).pk)
     owed = Told()
     owed.turn(owed.says("customer", "still waiting"), status="queued", attempt=0)
     kept.add(aged(31, owed).pk)
