@@ -90,6 +90,19 @@ class Stack:
             self._lines.put(line)
         self._lines.put(None)
 
+    def await_line(self, pattern: str, within_s: float = FIRST_START_S) -> str:
+        """The first line of all the output that matches, once it is there."""
+        deadline = time.monotonic() + within_s
+        read = 0
+        while True:
+            lines = self.output[read:]
+            read += len(lines)
+            if found := next((line for line in lines if re.search(pattern, line)), None):
+                return found
+            # Only wakes: lines stand in the output before they stand here, and older ones may still do so.
+            if self._lines.get(timeout=max(0.1, deadline - time.monotonic())) is None:
+                raise AssertionError("serve ended:\n" + "\n".join(self.output[-40:]))
+
     def stop(self) -> int:
         """Ctrl-C, and the exit code."""
         self.process.send_signal(signal.SIGINT)
