@@ -24,6 +24,7 @@ from chatbot.conversations.events import group_name
 from chatbot.conversations.handshake import SUBPROTOCOL
 from chatbot.conversations.protocol import BadFrame
 from chatbot.conversations.sessions import admitting_site
+from chatbot.conversations.surveys.services import answer_survey
 from chatbot.exceptions import Refused
 
 logger = logging.getLogger(__name__)
@@ -179,6 +180,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def return_to_bot(self, frame: protocol.ReturnToBot) -> None:
         await in_database(services.return_to_bot)(visitor_id=self.visitor_id, conversation_id=self._conversation)
 
+    async def end_conversation(self, frame: protocol.EndConversation) -> None:
+        await in_database(services.end_conversation)(visitor_id=self.visitor_id, conversation_id=self._conversation)
+
+    async def rate_conversation(self, frame: protocol.RateConversation) -> None:
+        await in_database(answer_survey)(
+            visitor_id=self.visitor_id, conversation_id=self._conversation, score=frame.score, comment=frame.comment
+        )
+
     async def leave_email(self, frame: protocol.LeaveEmail) -> None:
         await in_database(services.leave_email)(
             visitor_id=self.visitor_id, conversation_id=self._conversation, email=frame.email
@@ -213,6 +222,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
         protocol.RateMessage: rate_message,
         protocol.RequestHandoff: request_handoff,
         protocol.ReturnToBot: return_to_bot,
+        protocol.EndConversation: end_conversation,
+        protocol.RateConversation: rate_conversation,
         protocol.LeaveEmail: leave_email,
         protocol.Typing: pass_on_typing,
         protocol.Ping: ping,

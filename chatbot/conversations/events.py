@@ -54,6 +54,7 @@ class ConversationUpdated:
     status: str
     queue: Payload | None = None
     agent: Payload | None = None
+    survey: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ Event = (
 )
 
 
-_OMITTED_WHERE_NONE = {TurnCancelled.type: ("message",), ConversationUpdated.type: ("queue", "agent")}
+_OMITTED_WHERE_NONE = {TurnCancelled.type: ("message",), ConversationUpdated.type: ("queue", "agent", "survey")}
 
 
 def frame(event: Event) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Prefetch
 
-from chatbot.conversations.models import Conversation, Message, Turn
+from chatbot.conversations.models import Conversation, Message, Survey, Turn
 from chatbot.conversations.selectors import utc_text
 from chatbot.conversations.transcript import TURN_RELATIONS, with_turns
 
@@ -46,6 +46,8 @@ COLUMNS = (
 )
 # In the column of roles: what staff told each other, which no customer has seen.
 INTERNAL_NOTE = "internal note"
+# In the same column: what the customer made of the conversation, with the score where ratings stand.
+SURVEY = "customer survey"
 _FORMULA_STARTS = frozenset("=+-@")
 # Separators that some programs take for the end of a line; JSON allows them bare inside strings.
 _LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
@@ -100,7 +102,7 @@ def _in_chunks(conversation_ids: Sequence[UUID]) -> Iterator[list[Conversation]]
     while chunk := list(islice(remaining, CHUNK_CONVERSATIONS)):
         found = (
             Conversation.objects.filter(pk__in=chunk)
-            .select_related("visitor")
+            .select_related("visitor", "survey")
             .prefetch_related(
                 Prefetch("messages", with_turns(Message.objects.order_by("seq"))),
                 Prefetch("turns", turns),
@@ -158,6 +160,10 @@ def _rows(conversation: Conversation) -> Iterator[list[Any]]:
             else "",
             "\n".join(attachment.name for attachment in message.attachments.all()),
         ]
+    survey = getattr(conversation, "survey", None)
+    if survey is not None:
+        when = utc_text(survey.changed_at)
+        yield [str(conversation.id), "", SURVEY, survey.comment, when, *[""] * 5, survey.score, *[""] * 4]
 
 
 def _turn_cells(turn: Turn) -> list[Any]:
@@ -191,6 +197,7 @@ def _document(conversation: Conversation) -> dict[str, Any]:
         "created_at": utc_text(conversation.created_at),
         "updated_at": utc_text(conversation.updated_at),
         "contact_email": conversation.contact_email,
+        "survey": _survey(getattr(conversation, "survey", None)),
         "messages": [_message(message, turn) for message, turn in _with_turns(conversation)],
         "notes": [
             {
@@ -202,6 +209,12 @@ def _document(conversation: Conversation) -> dict[str, Any]:
             for note in conversation.notes.all()
         ],
     }
+
+
+def _survey(survey: Survey | None) -> dict[str, Any] | None:
+    if survey is None:
+        return None
+    return {"score": survey.score, "comment": survey.comment, "changed_at": utc_text(survey.changed_at)}
 
 
 def _message(message: Message, turn: Turn | None) -> dict[str, Any]:

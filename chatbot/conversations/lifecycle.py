@@ -53,6 +53,7 @@ ALLOWED: dict[tuple[Move, By], frozenset[Status]] = {
     # Once a person has it, the customer says so to them.
     (Move.RETURN, By.CUSTOMER): frozenset({Status.WAITING}),
     (Move.RETURN, By.STAFF): frozenset({Status.WAITING, Status.HUMAN}),
+    (Move.CLOSE, By.CUSTOMER): frozenset({Status.BOT, Status.WAITING, Status.HUMAN}),
     (Move.CLOSE, By.STAFF): frozenset({Status.BOT, Status.WAITING, Status.HUMAN}),
 }
 REFUSALS = {

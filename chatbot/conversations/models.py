@@ -16,6 +16,7 @@ from chatbot.conversations.attachments.models import Attachment
 from chatbot.conversations.departures import Departure
 from chatbot.conversations.desk.models import CannedReply, Note, Suggestion, Transition
 from chatbot.conversations.legibility import legible
+from chatbot.conversations.surveys.models import Survey
 from chatbot.intents.models import Intent
 from chatbot.releases.models import Release
 from chatbot.sites.models import Site
@@ -31,6 +32,7 @@ __all__ = [
     "Review",
     "ReviewItem",
     "Suggestion",
+    "Survey",
     "Transition",
     "Turn",
     "Visitor",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Avg, Count, F, Q, QuerySet
 from django.utils import timezone
 
-from chatbot.conversations.models import Conversation, Message, Review, Turn
+from chatbot.conversations.models import Conversation, Message, Review, Survey, Turn
 from chatbot.conversations.performance import measured_in, sample_of
 from chatbot.inference.percentiles import percentile
 from chatbot.intents.models import Intent
@@ -58,9 +58,9 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of the conversations that began, the turns that ended and the ratings that were given in between.
+    """What came of the conversations that began, the turns that ended, the ratings and surveys that were given.
 
-    Seconds are None where nothing was measured.
+    Seconds, and the mean score of the surveys, are None where nothing was measured.
     """
 
     began: datetime
@@ -70,6 +70,8 @@ class Outcome:
     misses: int
     up: int
     down: int
+    surveys: int
+    survey_score: float | None
     first_token_p50: float | None
     first_token_p95: float | None
 
@@ -90,7 +92,7 @@ class Outcome:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.conversations or self.turns or self.up or self.down)
+        return not (self.conversations or self.turns or self.up or self.down or self.surveys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,8 @@ def _outcome(began: datetime, until: datetime, demo: list[Any]) -> Outcome:
     timings = list(sample_of(ended, turns["count"]).values_list("timings", flat=True)) if turns["count"] else []
     waits = measured_in(timings, "customer_wait")
     ratings = dict(_rated(began, until, demo).values_list("rating").annotate(count=Count("*")))
+    answered = Survey.objects.filter(created_at__gte=began, created_at__lt=until).exclude(conversation__in=demo)
+    surveys = answered.order_by().aggregate(count=Count("*"), score=Avg("score"))
     return Outcome(
         began=began,
         conversations=begun["count"],
@@ -151,6 +155,8 @@ def _outcome(began: datetime, until: datetime, demo: list[Any]) -> Outcome:
         misses=turns["misses"],
         up=ratings.get(Message.Rating.UP, 0),
         down=ratings.get(Message.Rating.DOWN, 0),
+        surveys=surveys["count"],
+        survey_score=surveys["score"],
         first_token_p50=percentile(waits, 0.5),
         first_token_p95=percentile(waits, 0.95),
     )

@@ -53,6 +53,7 @@ Text = Annotated[
 # Of a message that may be files alone.
 OptionalText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_TEXT), AfterValidator(_storable)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_storable)]
+Comment = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), AfterValidator(_storable)]
 Counter = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
 
 
@@ -113,6 +114,16 @@ class ReturnToBot(Frame):
     type: Literal["conversation.return"]
 
 
+class EndConversation(Frame):
+    type: Literal["conversation.end"]
+
+
+class RateConversation(Frame):
+    type: Literal["conversation.rate"]
+    score: Annotated[int, Field(ge=1, le=5, strict=True)]
+    comment: Comment = ""
+
+
 class LeaveEmail(Frame):
     type: Literal["conversation.email"]
     # Whether it is an address is the services' to say; a wrong one deserves words, not a bad frame.
@@ -136,6 +147,8 @@ ClientFrame = (
     | NewConversation
     | RequestHandoff
     | ReturnToBot
+    | EndConversation
+    | RateConversation
     | LeaveEmail
     | Typing
     | Ping

@@ -130,7 +130,7 @@ def snapshot(conversation: Conversation, *, after_seq: int = 0, resume: Resume |
     turn = Turn.objects.filter(conversation=conversation, status__in=Turn.OPEN).order_by("number").first()
     messages = _messages_after(conversation, after_seq)
     conversation.refresh_from_db(
-        fields=["status", "last_seq", "assignee", "assignment", "waiting_since", "contact_email"],
+        fields=["status", "last_seq", "assignee", "assignment", "waiting_since", "contact_email", "updated_at"],
     )
     ready: dict[str, Any] = {
         "conversation": str(conversation.id),

@@ -253,6 +253,22 @@ def return_to_bot(*, visitor_id: UUID, conversation_id: UUID) -> None:
 
 
 @transaction.atomic
+def end_conversation(*, visitor_id: UUID, conversation_id: UUID) -> None:
+    """The customer is done: nothing more is answered, and they can say what they make of it.
+
+    Raises:
+        NotFound: the conversation is not this visitor's.
+        ConversationClosed: it has ended already.
+        Conflict: nothing has been said in it.
+    """
+    conversation = lock_conversation(conversation_id, visitor_id)
+    if conversation.last_seq == 0:
+        raise Conflict("Nothing has been said in this conversation yet.")
+    move(conversation, Move.CLOSE, by=By.CUSTOMER, reason="ended by the customer")
+    silence_bot(conversation)
+
+
+@transaction.atomic
 def leave_email(*, visitor_id: UUID, conversation_id: UUID, email: str) -> None:
     """Keep where the customer wants to be answered, or (empty) forget it.
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from chatbot.conversations import events, wording
 from chatbot.conversations.models import Conversation
+from chatbot.conversations.surveys.selectors import survey_payload
 from chatbot.sites.hours import BusinessHours
 from chatbot.sites.models import Site
 
@@ -72,9 +73,14 @@ def waiting_behind(moved: Conversation, since: datetime) -> QuerySet[Conversatio
 def standing_of(
     conversation: Conversation, *, place: int | None = None, opening: Opening | None = None
 ) -> dict[str, Any]:
-    """`queue` while it waits, `agent` while a person has it. `place` and `opening` are found where not known."""
+    """`queue` while it waits, `agent` while a person has it, `survey` once it has ended.
+
+    `place` and `opening` are found where not known.
+    """
     if conversation.status == Status.HUMAN:
         return {"agent": named(conversation.assignee, "name")}
+    if conversation.status == Status.CLOSED:
+        return {"survey": survey_payload(conversation)}
     if conversation.status != Status.WAITING:
         return {}
     is_open, again_at = opening or opens_at(conversation, timezone.now())

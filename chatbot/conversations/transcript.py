@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -226,9 +226,12 @@ def version_of(conversation_id: UUID) -> str:
             turn_status=Subquery(newest.values("status")[:1]),
             explained=Subquery(explained.values("changed_at")[:1]),
             reviewed=Subquery(reviewed.values("reviewed_at")[:1]),
+            surveyed=F("survey__changed_at"),
             noted=Subquery(noted.values("created_at")[:1]),
         )
-        .values_list("last_seq", "status", "assignment", "noted", "turn", "turn_status", "explained", "reviewed")
+        .values_list(
+            "last_seq", "status", "assignment", "noted", "surveyed", "turn", "turn_status", "explained", "reviewed"
+        )
         .first()
     )
     return ".".join(str(mark) for mark in marks or ("gone",))

@@ -1,10 +1,10 @@
-import { render, screen, waitFor, within } from "@testing-library/svelte";
+import { cleanup, render, screen, waitFor, within } from "@testing-library/svelte";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import App from "../src/chat/App.svelte";
 import { openStorage } from "../src/shared/storage";
-import { said, Shop } from "./shop";
+import { C1, said, Shop } from "./shop";
 
 let shop: Shop;
 
@@ -302,5 +302,81 @@ describe("the theme", () => {
     expect(toggle).toHaveAccessibleName("Use light colours");
     await userEvent.click(toggle);
     expect(localStorage.getItem("frontdesk.theme")).toBeNull();
+  });
+});
+
+describe("the end of a conversation", () => {
+  const messages = [said(1, "customer", "Thank you")];
+
+  async function ended(more: { open: boolean; score?: number; comment?: string } = { open: true }) {
+    const session = page();
+    shop.ready({ messages, seq: 1 });
+    shop.say({ type: "conversation.updated", conversation: C1, status: "closed", survey: more });
+    await screen.findByTestId("closed-banner");
+    return session;
+  }
+
+  it("is asked for, confirmed, and leaves the focus on the survey", async () => {
+    page();
+    expect(screen.queryByTestId("end-conversation")).toBeNull();
+    shop.ready({ messages, seq: 1 });
+    await userEvent.click(await screen.findByTestId("end-conversation"));
+    expect(shop.sentOf("conversation.end")).toEqual([]);
+    await userEvent.click(screen.getByTestId("end-yes"));
+    expect(shop.sentOf("conversation.end")).toHaveLength(1);
+    shop.say({
+      type: "conversation.updated",
+      conversation: C1,
+      status: "closed",
+      survey: { open: true },
+    });
+    await waitFor(() => expect(screen.getByRole("radio", { name: "1, Very bad" })).toHaveFocus());
+  });
+
+  it("sends a score and a comment, and lets both be changed", async () => {
+    await ended();
+    expect(screen.getByTestId("survey-send")).toBeDisabled();
+    await userEvent.click(screen.getByRole("radio", { name: "4, Good" }));
+    await userEvent.type(screen.getByTestId("survey-comment"), "Quick");
+    await userEvent.click(screen.getByTestId("survey-send"));
+    expect(shop.sentOf("conversation.rate")).toEqual([
+      { type: "conversation.rate", score: 4, comment: "Quick" },
+    ]);
+    shop.say({
+      type: "conversation.updated",
+      conversation: C1,
+      status: "closed",
+      survey: { open: true, score: 4, comment: "Quick" },
+    });
+    expect(await screen.findByTestId("survey-answer")).toHaveTextContent("You gave 4 of 5.");
+    await userEvent.click(screen.getByTestId("survey-change"));
+    expect(screen.getByRole("radio", { name: "4, Good" })).toBeChecked();
+    expect(screen.getByTestId("survey-comment")).toHaveValue("Quick");
+  });
+
+  it("is not asked about again once it was skipped, and can be rated all the same", async () => {
+    await ended();
+    await userEvent.click(screen.getByTestId("survey-skip"));
+    expect(screen.getByTestId("survey-offer")).toHaveFocus();
+    expect(shop.sentOf("conversation.rate")).toEqual([]);
+    cleanup();
+    await ended();
+    expect(screen.queryByTestId("survey-send")).toBeNull();
+    expect(screen.getByTestId("survey-offer")).toBeVisible();
+  });
+
+  it("shows what was given, and no more questions, once another conversation has begun", async () => {
+    await ended({ open: false, score: 2 });
+    expect(screen.getByTestId("survey-answer")).toHaveTextContent("You gave 2 of 5.");
+    expect(screen.queryByTestId("survey-change")).toBeNull();
+  });
+
+  it("keeps what was chosen where there is no connection", async () => {
+    await ended();
+    await userEvent.click(screen.getByRole("radio", { name: "5, Very good" }));
+    shop.lose();
+    await userEvent.click(screen.getByTestId("survey-send"));
+    expect(screen.getByRole("radio", { name: "5, Very good" })).toBeChecked();
+    expect(screen.getByTestId("notice")).toBeVisible();
   });
 });

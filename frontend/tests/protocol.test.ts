@@ -76,6 +76,8 @@ describe("client frames", () => {
     "conversation.handoff": clientFrames.handoff(),
     "conversation.return": clientFrames.return(),
     "conversation.email": clientFrames.email("ada@example.com"),
+    "conversation.end": clientFrames.end(),
+    "conversation.rate": clientFrames.rateConversation(4, "Quick and friendly."),
     typing: clientFrames.typing(),
     ping: clientFrames.ping(),
   };

@@ -19,6 +19,7 @@ class Browser:
     status: str = ""
     queue: Frame | None = None
     agent: Frame | None = None
+    survey: Frame | None = None
     messages: dict[str, Frame] = field(default_factory=dict)
     live_turn: str = ""
     live_attempt: int = 0
@@ -58,7 +59,7 @@ class Browser:
 
     def on_conversation_updated(self, frame: Frame) -> None:
         self.status = frame["status"]
-        self.queue, self.agent = frame.get("queue"), frame.get("agent")
+        self.queue, self.agent, self.survey = frame.get("queue"), frame.get("agent"), frame.get("survey")
 
     def on_turn_started(self, frame: Frame) -> None:
         if frame["turn"] == self.live_turn and frame["attempt"] <= self.live_attempt:
@@ -105,4 +106,5 @@ class Browser:
 
     def shown(self) -> tuple[Any, list[Frame]]:
         """What the customer reads: how it stands, and the messages in order. Provisional text is not part of it."""
-        return (self.status, self.queue, self.agent), sorted(self.messages.values(), key=lambda message: message["seq"])
+        messages = sorted(self.messages.values(), key=lambda message: message["seq"])
+        return (self.status, self.queue, self.agent, self.survey), messages

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from chatbot.conversations.models import Conversation, Message
+from chatbot.conversations.models import Conversation, Message, Survey
 from chatbot.intents.models import Example, Intent
 from chatbot.knowledge.models import Article
 from chatbot.releases.services import promote_release
@@ -86,8 +86,12 @@ def test_the_period_in_figures_in_a_table_and_by_intent(admin_client: Client) ->
     happened()
     happened(rating="down", is_miss=True)
     happened(400)
+    assert figures(read(admin_client)) == ["2", "100.0%", "50.0%", "50.0%", "–", "250 ms"]
+    for conversation, score in zip(Conversation.objects.order_by("-created_at")[:2], (5, 2), strict=True):
+        Survey.objects.create(conversation=conversation, score=score)
     page = read(admin_client)
-    assert figures(page) == ["2", "100.0%", "50.0%", "50.0%", "250 ms"]
+    assert figures(page) == ["2", "100.0%", "50.0%", "50.0%", "3.5 of 5", "250 ms"]
+    assert "by 2 surveys" in page
     assert first_row(page) == ["2", "0", "100.0%", "50.0%", "1", "1", "250 ms", "250 ms"]
     assert page.count('src="/static/assets/figures-') == 1
     assert 'data-plot="first_token"' in page

@@ -33,6 +33,7 @@ from chatbot.conversations.explanations import request_explanation
 from chatbot.conversations.forgetting import delete_conversations
 from chatbot.conversations.models import Conversation
 from chatbot.conversations.selectors import mentioning, with_overview
+from chatbot.conversations.surveys.selectors import survey_of
 from chatbot.conversations.transcript import read_transcript, version_of
 from chatbot.exceptions import NotFound, Refused
 
@@ -218,6 +219,7 @@ class ConversationAdmin(TrainingUse, DeletedBySuperusersAdmin):
             "version": version_of(conversation.pk),
             "transcript": read_transcript(conversation, before_seq),
             "holder": called(conversation.assignee),
+            "survey": survey_of(conversation),
             "notes": conversation.notes.select_related("author"),
             "transitions": conversation.transitions.select_related("actor", "assignee"),
             "before": before_seq or "",

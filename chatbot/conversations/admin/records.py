@@ -18,7 +18,7 @@ from django.utils.text import capfirst
 
 from chatbot.conversations.admin import cells
 from chatbot.conversations.admin.bulk import AcceptTurns
-from chatbot.conversations.models import Conversation, Message, Review, Turn, Visitor
+from chatbot.conversations.models import Conversation, Message, Review, Survey, Turn, Visitor
 
 
 class DeletedBySuperusersAdmin(ModelAdmin[Any]):
@@ -222,3 +222,27 @@ class ReviewAdmin(RecordAdmin):
     def transcript(self, review: Review) -> SafeString:
         turn = review.turn
         return conversation_link(turn.conversation, anchor=f"#message-{turn.message.seq}")
+
+
+@admin.register(Survey)
+class SurveyAdmin(RecordAdmin):
+    list_display = ("__str__", "comment_excerpt", "conversation_cell", "created_at")
+    list_filter = ("score", "created_at")
+    list_select_related = ("conversation",)
+    search_fields = ("comment",)
+    search_help_text = "Search in comments."
+    date_hierarchy = "created_at"
+    exclude = ("comment",)
+    readonly_fields = ("conversation_cell", "whole_comment")
+
+    @admin.display(description="comment")
+    def comment_excerpt(self, survey: Survey) -> SafeString:
+        return cells.excerpt(survey.comment)
+
+    @admin.display(description="comment")
+    def whole_comment(self, survey: Survey) -> SafeString:
+        return cells.whole(survey.comment)
+
+    @admin.display(description="conversation")
+    def conversation_cell(self, survey: Survey) -> SafeString:
+        return conversation_link(survey.conversation)

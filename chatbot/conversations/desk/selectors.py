@@ -13,6 +13,7 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from chatbot.conversations.legibility import legible
 from chatbot.conversations.models import CannedReply, Conversation, Message, Note, Suggestion
 from chatbot.conversations.selectors import message_payload, snapshot, utc_text
+from chatbot.conversations.surveys.selectors import answer_payload, survey_of
 
 MAY_ANSWER = "conversations.answer_conversation"
 # More than a team can look after at once; those beyond appear as the others are done.
@@ -134,20 +135,28 @@ def thread_snapshot(conversation_id: UUID, *, after_seq: int = 0) -> dict[str, A
         "notes": [note_payload(note) for note in conversation.notes.select_related("author")],
         "suggestion": suggestion_payload(suggestion) if suggestion else None,
         **_hands(conversation),
+        **_survey(conversation),
     }
 
 
 def state_in(ready: dict[str, Any]) -> dict[str, Any]:
     """What `thread_state` gives, out of a snapshot of the same moment."""
-    return {
-        name: ready[name] for name in ("conversation", "status", "assignment", "assignee", "email") if name in ready
-    }
+    names = ("conversation", "status", "assignment", "assignee", "email", "survey")
+    return {name: ready[name] for name in names if name in ready}
 
 
 def thread_state(conversation_id: UUID) -> dict[str, Any] | None:
     """The `thread.updated` frame's contents but for its type."""
     conversation = Conversation.objects.select_related("assignee").filter(pk=conversation_id).first()
-    return {"conversation": str(conversation.id), **_hands(conversation)} if conversation else None
+    if conversation is None:
+        return None
+    return {"conversation": str(conversation.id), **_hands(conversation), **_survey(conversation)}
+
+
+def _survey(conversation: Conversation) -> dict[str, Any]:
+    """What the customer made of it, where they have said so."""
+    answer = answer_payload(survey_of(conversation)) if conversation.status == Status.CLOSED else {}
+    return {"survey": answer} if answer else {}
 
 
 def with_client_ids(conversation: Conversation, payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:

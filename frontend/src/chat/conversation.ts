@@ -14,6 +14,7 @@ import type {
   Rating,
   Resume,
   ServerFrame,
+  Survey,
   TurnStatus,
 } from "../shared/protocol";
 
@@ -46,6 +47,8 @@ export interface ConversationState {
   readonly queue?: QueuePlace | undefined;
   /** Who of the team has it. */
   readonly agent?: { readonly name?: string } | undefined;
+  /** Once it has ended. */
+  readonly survey?: Survey | undefined;
   /** In order of `seq`, each id once. */
   readonly messages: readonly Message[];
   readonly hasEarlier: boolean;
@@ -87,7 +90,7 @@ export function apply(state: ConversationState, frame: ServerFrame): Conversatio
       return rate(state, frame.message, frame.rating);
     case "conversation.updated":
       return frame.conversation === state.id
-        ? { ...state, status: frame.status, queue: frame.queue, agent: frame.agent }
+        ? { ...state, status: frame.status, queue: frame.queue, agent: frame.agent, survey: frame.survey }
         : state;
     case "turn.started":
       return updateTurn(state, frame.turn, (turn) =>
@@ -230,6 +233,7 @@ function applySnapshot(previous: ConversationState, frame: Frame<"ready">): Conv
     status: frame.status,
     queue: frame.queue,
     agent: frame.agent,
+    survey: frame.survey,
     messages,
     hasEarlier: detached || (reachesBack ? frame.has_earlier : state.hasEarlier),
     turns,

@@ -181,6 +181,14 @@ export class ChatSession {
     this.#command(clientFrames.return());
   }
 
+  endConversation(): void {
+    this.#command(clientFrames.end());
+  }
+
+  rateConversation(score: number, comment: string): boolean {
+    return this.#command(clientFrames.rateConversation(score, comment));
+  }
+
   leaveEmail(email: string): void {
     this.#command(clientFrames.email(email));
   }

@@ -5,7 +5,17 @@
  * snapshots; a `thread.ready` that goes on where the page was adds to it. What is missing is reported by `gapOf`.
  */
 import type { Message } from "../shared/protocol";
-import type { Agent, CannedReply, DeskFrame, Frame, Note, PresentAgent, Row, Suggestion } from "./protocol";
+import type {
+  Agent,
+  CannedReply,
+  DeskFrame,
+  Frame,
+  Note,
+  PresentAgent,
+  Row,
+  Suggestion,
+  Survey,
+} from "./protocol";
 
 export interface Thread {
   readonly conversation: string;
@@ -14,6 +24,8 @@ export interface Thread {
   readonly assignment: number;
   readonly assignee: Agent | null;
   readonly email?: string | undefined;
+  /** What the customer made of it, once it has ended. */
+  readonly survey?: Survey | undefined;
   /** In order of `seq`, each id once. */
   readonly messages: readonly Message[];
   readonly hasEarlier: boolean;
@@ -59,6 +71,7 @@ export function apply(state: DeskState, frame: DeskFrame): DeskState {
         assignment: frame.assignment,
         assignee: frame.assignee,
         email: frame.email,
+        survey: frame.survey,
       }));
     case "thread.message":
       return inThread(state, frame.conversation, (thread) => ({
@@ -161,6 +174,7 @@ function readThread(previous: Thread | null, frame: Frame<"thread.ready">): Thre
     assignment: frame.assignment,
     assignee: frame.assignee,
     email: frame.email,
+    survey: frame.survey,
     messages: merge(kept, frame.messages),
     hasEarlier: reachesBack ? frame.has_earlier : (known?.hasEarlier ?? false),
     notes: frame.notes,

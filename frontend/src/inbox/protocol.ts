@@ -35,6 +35,9 @@ const row = object({
   ...hands,
 });
 
+/** What the customer made of a conversation that has ended. */
+const survey = object({ score: integer, comment: optional(string) });
+
 const note = object({
   id: string,
   after_seq: integer,
@@ -77,8 +80,14 @@ const serverFrames = {
     notes: array(note),
     suggestion: nullable(suggestion),
     ...hands,
+    survey: optional(survey),
   }),
-  "thread.updated": object({ type: literal("thread.updated"), conversation: string, ...hands }),
+  "thread.updated": object({
+    type: literal("thread.updated"),
+    conversation: string,
+    ...hands,
+    survey: optional(survey),
+  }),
   "thread.gone": object({ type: literal("thread.gone"), conversation: string }),
   "thread.message": object({ type: literal("thread.message"), conversation: string, message }),
   "note.added": object({ type: literal("note.added"), conversation: string, note }),
@@ -100,6 +109,7 @@ export type Agent = Infer<typeof agent>;
 export type PresentAgent = Infer<typeof presentAgent>;
 export type Row = Infer<typeof row>;
 export type Note = Infer<typeof note>;
+export type Survey = Infer<typeof survey>;
 export type Suggestion = Infer<typeof suggestion>;
 export type CannedReply = Infer<typeof cannedReply>;
 export type DeskFrame = {

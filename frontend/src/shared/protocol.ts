@@ -25,6 +25,9 @@ export const MAX_TEXT = 4000;
 /** Longest reason that may accompany a rating. */
 export const MAX_REASON = 500;
 
+/** Longest comment on a conversation as a whole. */
+export const MAX_COMMENT = 1000;
+
 export const status = literal("bot", "waiting", "human", "closed");
 const rating = literal("up", "down");
 const turnStatus = literal("queued", "running", "done", "failed", "cancelled");
@@ -51,6 +54,9 @@ export const attachment = object({
   width: optional(integer),
   height: optional(integer),
 });
+
+/** Once a conversation has ended: whether the customer may still say what they make of it, and what they said. */
+const survey = object({ open: boolean, score: optional(integer), comment: optional(string) });
 
 export const message = object({
   id: string,
@@ -101,6 +107,7 @@ const serverFrames = {
     turn: optional(nullable(openTurn)),
     queue: optional(queue),
     agent: optional(agent),
+    survey: optional(survey),
   }),
   "message.accepted": object({
     type: literal("message.accepted"),
@@ -116,6 +123,7 @@ const serverFrames = {
     status,
     queue: optional(queue),
     agent: optional(agent),
+    survey: optional(survey),
   }),
   "agent.typing": object({ type: literal("agent.typing"), name: optional(string) }),
   "turn.started": object({ type: literal("turn.started"), turn: string, attempt: integer }),
@@ -145,6 +153,7 @@ const serverFrames = {
 } as const;
 
 export type QueuePlace = Infer<typeof queue>;
+export type Survey = Infer<typeof survey>;
 export type ConversationStatus = Infer<typeof status>;
 export type Rating = Infer<typeof rating>;
 export type TurnStatus = Infer<typeof turnStatus>;
@@ -221,6 +230,12 @@ export const clientFrames = {
   handoff: () => ({ type: "conversation.handoff" as const }),
   return: () => ({ type: "conversation.return" as const }),
   email: (email: string) => ({ type: "conversation.email" as const, email }),
+  end: () => ({ type: "conversation.end" as const }),
+  rateConversation: (score: number, comment = "") => ({
+    type: "conversation.rate" as const,
+    score,
+    ...(comment ? { comment } : {}),
+  }),
   typing: () => ({ type: "typing" as const }),
   ping: () => ({ type: "ping" as const }),
 };

@@ -120,6 +120,22 @@ export const ar: Strings = {
   closedTitle: "هذه المحادثة مغلقة.",
   startNew: "بدء محادثة جديدة",
 
+  endConversation: "إنهاء المحادثة",
+  endQuestion: "هل تريدون إنهاء هذه المحادثة؟",
+  endHelp: "لن تصلكم ردود أخرى هنا. يمكنكم قراءتها لاحقًا وبدء محادثة جديدة.",
+  endYes: "إنهاء",
+  endNo: "متابعة المحادثة",
+
+  surveyTitle: "كيف كانت هذه المحادثة؟",
+  surveyScores: ["سيئة جدًا", "سيئة", "مقبولة", "جيدة", "جيدة جدًا"],
+  surveyComment: "ما الذي تودّون إخبارنا به؟ (اختياري)",
+  surveySend: "إرسال التقييم",
+  surveySkip: "تخطٍّ",
+  surveyThanks: "شكرًا لكم على رأيكم.",
+  surveyYours: (score: number) => `منحتم المحادثة ${number(score)} من ${number(5)}.`,
+  surveyChange: "تعديل",
+  surveyOffer: "تقييم هذه المحادثة",
+
   dismiss: "إخفاء",
   outdated: "هذه الصفحة قديمة.",
   reload: "إعادة التحميل",

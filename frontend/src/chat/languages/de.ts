@@ -129,6 +129,22 @@ export const de: Strings = {
   closedTitle: "Diese Unterhaltung ist beendet.",
   startNew: "Neue Unterhaltung beginnen",
 
+  endConversation: "Unterhaltung beenden",
+  endQuestion: "Diese Unterhaltung beenden?",
+  endHelp: "Hier wird dann nicht mehr geantwortet. Sie können sie weiter lesen und eine neue beginnen.",
+  endYes: "Beenden",
+  endNo: "Weiterführen",
+
+  surveyTitle: "Wie war diese Unterhaltung?",
+  surveyScores: ["Sehr schlecht", "Schlecht", "In Ordnung", "Gut", "Sehr gut"],
+  surveyComment: "Was sollten wir wissen? (freiwillig)",
+  surveySend: "Bewertung senden",
+  surveySkip: "Überspringen",
+  surveyThanks: "Danke für Ihre Rückmeldung.",
+  surveyYours: (score: number) => `Sie haben ${number(score)} von ${number(5)} gegeben.`,
+  surveyChange: "Ändern",
+  surveyOffer: "Diese Unterhaltung bewerten",
+
   dismiss: "Ausblenden",
   outdated: "Diese Seite ist nicht mehr aktuell.",
   reload: "Neu laden",

@@ -125,6 +125,22 @@ export const en = {
   closedTitle: "This conversation is closed.",
   startNew: "Start a new conversation",
 
+  endConversation: "End the conversation",
+  endQuestion: "End this conversation?",
+  endHelp: "Nothing more is answered here. You can still read it, and start another.",
+  endYes: "End it",
+  endNo: "Go on",
+
+  surveyTitle: "How was this conversation?",
+  surveyScores: ["Very bad", "Bad", "All right", "Good", "Very good"],
+  surveyComment: "What should we know? (optional)",
+  surveySend: "Send feedback",
+  surveySkip: "Skip",
+  surveyThanks: "Thank you for telling us.",
+  surveyYours: (score: number) => `You gave ${number(score)} of ${number(5)}.`,
+  surveyChange: "Change",
+  surveyOffer: "Rate this conversation",
+
   dismiss: "Dismiss",
   outdated: "This page is out of date.",
   reload: "Reload",

@@ -120,6 +120,22 @@ export const zhHans: Strings = {
   closedTitle: "此对话已结束。",
   startNew: "开始新对话",
 
+  endConversation: "结束对话",
+  endQuestion: "要结束此对话吗？",
+  endHelp: "结束后不会再有回复。您仍可查看此对话，也可以开始新的对话。",
+  endYes: "结束",
+  endNo: "继续对话",
+
+  surveyTitle: "您觉得这次对话怎么样？",
+  surveyScores: ["非常差", "较差", "一般", "满意", "非常满意"],
+  surveyComment: "还有什么想告诉我们的吗？（选填）",
+  surveySend: "提交评价",
+  surveySkip: "跳过",
+  surveyThanks: "感谢您的反馈。",
+  surveyYours: (score: number) => `您的评分：${number(score)} 分（满分 ${number(5)} 分）。`,
+  surveyChange: "修改",
+  surveyOffer: "评价此对话",
+
   dismiss: "知道了",
   outdated: "此页面已过期。",
   reload: "重新加载",

@@ -1,0 +1,1 @@
+"""What customers make of a conversation once it has ended."""
