@@ -338,6 +338,8 @@ PROMPT_LOOKUP_TOKENS = env.int("PROMPT_LOOKUP_TOKENS", default=5)
 if not 0 <= PROMPT_LOOKUP_TOKENS <= 16:
     raise ImproperlyConfigured(f"PROMPT_LOOKUP_TOKENS must be from 0 to 16, not {PROMPT_LOOKUP_TOKENS}.")
 REPLY_MAX_TOKENS = env.int("REPLY_MAX_TOKENS", default=160)
+# Those that encoder and generator have, as ISO 639 codes; `*` for models that have whatever customers write.
+MODEL_LANGUAGES = env.list("MODEL_LANGUAGES", default=["en"])
 REPLY_DEADLINE_S = env.float("REPLY_DEADLINE_S", default=60.0)
 # A model of 135M mixes the facts of two passages; larger ones use more (docs/log.md).
 RETRIEVAL_PASSAGES = env.int("RETRIEVAL_PASSAGES", default=1)

@@ -245,6 +245,9 @@ class Message(models.Model):
     stopped = models.BooleanField(default=False, help_text="The customer stopped it before its end.")
     rating = models.CharField(max_length=4, choices=Rating.choices, blank=True)
     rating_reason = models.CharField(max_length=500, blank=True)
+    language = models.CharField(
+        max_length=8, blank=True, help_text="Of a customer's text, as detected; empty where that is not certain."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

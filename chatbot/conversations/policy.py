@@ -20,6 +20,8 @@ MISSES_BEFORE_OFFER = 1
 MISSES_BEFORE_HANDOFF = 2
 MEANT_CHOICES = 2
 PERSON = "person"
+# How the reason of such a turn begins, by which it is known later.
+ONLY_ENGLISH = "a language that the models don't have"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,12 @@ class History:
     """What policy remembers of the conversation.
 
     `misses`: how many of the bot's latest replies in a row were misses. `offered`: what the latest reply offered as
-    quick replies, text → intent slug, or `PERSON` for the offer of a person.
+    quick replies, text → intent slug, or `PERSON` for the offer of a person. `told_only_english`: the customer
+    has heard in this conversation that the bot does not speak their language.
     """
 
     misses: int = 0
+    told_only_english: bool = False
     offered: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -83,10 +87,19 @@ class CannotRead:
     reason: str
 
 
-Action = Answer | Generate | Clarify | OfferPerson | HandOff | CannotRead
+@dataclass(frozen=True, slots=True)
+class OnlyEnglish:
+    """Say that the models have no words in the customer's language, and offer a person. No miss."""
+
+    reason: str
 
 
-def decide(prediction: Prediction | None, rules: Mapping[str, IntentRule], history: History, text: str = "") -> Action:
+Action = Answer | Generate | Clarify | OfferPerson | HandOff | CannotRead | OnlyEnglish
+
+
+def decide(
+    prediction: Prediction | None, rules: Mapping[str, IntentRule], history: History, text: str = "", foreign: str = ""
+) -> Action:
     """What to do about a message.
 
     Args:
@@ -94,6 +107,7 @@ def decide(prediction: Prediction | None, rules: Mapping[str, IntentRule], histo
         rules: the active intents by slug. Intents that are no longer active are passed over.
         history: what came before.
         text: the message, compared with the quick replies that the bot itself offered.
+        foreign: its language, where that is certain and none that the models have.
     """
     if prediction is None:
         return CannotRead("files without a text, which the bot cannot read")
@@ -102,6 +116,8 @@ def decide(prediction: Prediction | None, rules: Mapping[str, IntentRule], histo
         return HandOff("", "the customer took the offer of a person")
     if chosen is not None and chosen in rules:
         return _follow(rules[chosen], "the customer chose it from what was offered")
+    if foreign and not history.told_only_english:
+        return OnlyEnglish(f"{ONLY_ENGLISH}: {foreign}")
     known = [ranked for ranked in prediction.ranking if ranked.intent in rules]
     if not known:
         return _miss((), True, history, "no active intent fits")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,10 @@ from chatbot.conversations.predictions import record_of
 from chatbot.conversations.publisher import publisher
 from chatbot.conversations.standing import handed_over
 from chatbot.conversations.timings import Stopwatch
+from chatbot.conversations.translations import all_forms, translated
 from chatbot.exceptions import EngineError, LeaseLost
 from chatbot.inference.groundedness import GroundednessGuard, Mode, Sources
-from chatbot.inference.language import detect_language
+from chatbot.inference.language import certain_language, detect_language
 from chatbot.inference.predictions import Prediction
 from chatbot.inference.prompt import SYSTEM_TEMPLATE, GroundingPassage, Prompt, Utterance
 from chatbot.inference.repetition import RepetitionFilter
@@ -45,6 +46,8 @@ logger = logging.getLogger(__name__)
 HISTORY_MESSAGES = 8
 # A retry asks for another answer, so it must be able to differ from the first.
 RETRY_TEMPERATURE = 0.6
+# For models that have more languages than the passages are written in.
+ANSWER_THEIRS = " Answer in the language of the customer's question."
 SUGGESTED = "suggested to an agent"
 # A small model goes on writing the prompt's pattern when it has finished the answer.
 NEXT_QUESTION = ("\nQuestion:", "\nHelp article:")
@@ -79,7 +82,8 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
     if classification is not None:
         record["classifier_id"] = models.classifier_release.id
     prediction = classification.prediction if classification else None
-    action = policy.decide(prediction, rules, _history(earlier, rules), turn.message.text)
+    history = _history(turn, earlier, rules)
+    action = policy.decide(prediction, rules, history, turn.message.text, foreign=_foreign(turn.message))
     record |= _explained(prediction, action, rules)
 
     draft = _said(action, rules, turn)
@@ -94,7 +98,7 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
             writer = publisher.writer(group_name(turn.conversation_id), str(turn.id), turn.attempt)
             draft = _stream(prompt, turn, active, models, watch, guard, writer.write)
         else:
-            draft = Draft(wording.NO_SOURCE, [wording.TALK_TO_A_PERSON])
+            draft = _offering(wording.NO_SOURCE, turn.message.language)
             record |= {"is_miss": True, "action": Turn.Action.CLARIFY, "reason": "no help article is close enough"}
     record |= {"finish_reason": draft.finish_reason, "groundedness": draft.groundedness}
     if active.stop_requested and (asked_at := selectors.cancellation_of(turn)):
@@ -160,10 +164,17 @@ def _classify(turn: Turn, models: ServedModels) -> Classification | None:
     language = detect_language(text)
     if language != turn.conversation.language:
         services.note_language(conversation_id=turn.conversation_id, language=language)
+    turn.message.language = services.note_message_language(message=turn.message, language=certain_language(text))
     return models.classifier.classify_one(text)
 
 
-def _history(earlier: list[Message], rules: Mapping[str, IntentRule]) -> policy.History:
+def _foreign(message: Message) -> str:
+    """The message's language where that is certain and none that the models have (`*`: they have all)."""
+    known = settings.MODEL_LANGUAGES
+    return "" if message.language in known or "*" in known else message.language
+
+
+def _history(turn: Turn, earlier: list[Message], rules: Mapping[str, IntentRule]) -> policy.History:
     replies = [message for message in earlier if message.role == Message.Role.BOT and not message.stopped]
     misses = 0
     for reply in reversed(replies):
@@ -172,9 +183,11 @@ def _history(earlier: list[Message], rules: Mapping[str, IntentRule]) -> policy.
         misses += 1
     offered: dict[str, str] = {}
     if replies:
-        slugs = {_question(rule): slug for slug, rule in rules.items()} | {wording.TALK_TO_A_PERSON: policy.PERSON}
+        slugs = {_question(rule): slug for slug, rule in rules.items()}
+        slugs |= dict.fromkeys(all_forms(wording.TALK_TO_A_PERSON), policy.PERSON)
         offered = {text: slugs[text] for text in replies[-1].quick_replies if text in slugs}
-    return policy.History(misses, offered)
+    told = bool(_foreign(turn.message)) and selectors.was_decided(turn.conversation_id, policy.ONLY_ENGLISH)
+    return policy.History(misses, told_only_english=told, offered=offered)
 
 
 def _question(rule: IntentRule) -> str:
@@ -190,6 +203,7 @@ def _explained(prediction: Prediction | None, action: policy.Action, rules: Mapp
         policy.OfferPerson: Turn.Action.CLARIFY,
         policy.HandOff: Turn.Action.HANDOFF,
         policy.CannotRead: Turn.Action.CLARIFY,
+        policy.OnlyEnglish: Turn.Action.CLARIFY,
     }
     decision = {"action": actions[type(action)], "reason": action.reason[:200]}
     if prediction is None:
@@ -214,23 +228,31 @@ def _intent_row(slug: str, rules: Mapping[str, IntentRule]) -> int | None:
 
 def _said(action: policy.Action, rules: Mapping[str, IntentRule], turn: Turn) -> Draft:
     """The reply of every action but Generate, which the model writes."""
+    language = turn.message.language
     match action:
         case policy.Answer(text=text):
             return Draft(text)
         case policy.Clarify(intents=intents, out_of_scope=out_of_scope):
             choices = [_question(rules[slug]) for slug in intents]
             text = wording.OUT_OF_SCOPE if out_of_scope else wording.DID_YOU_MEAN
-            return Draft(text, [*choices, wording.TALK_TO_A_PERSON])
+            return _offering(text, language, choices)
         case policy.OfferPerson():
-            return Draft(wording.OFFER_A_PERSON, [wording.TALK_TO_A_PERSON])
+            return _offering(wording.OFFER_A_PERSON, language)
         case policy.CannotRead():
-            return Draft(wording.CANNOT_READ, [wording.TALK_TO_A_PERSON])
+            return _offering(wording.CANNOT_READ, language)
+        case policy.OnlyEnglish():
+            return _offering(wording.ONLY_ENGLISH, language)
         case policy.HandOff(intent=intent):
             approved = rules[intent].approved_answer.strip() if intent in rules else ""
             told = handed_over(turn.conversation)
             return Draft(f"{approved}\n\n{told}" if approved else told, hands_over=True)
         case policy.Generate():
             return Draft()
+
+
+def _offering(text: str, language: str, choices: Sequence[str] = ()) -> Draft:
+    """What `wording` says in the customer's language, with the offer of a person below it."""
+    return Draft(translated(text, language), [*choices, translated(wording.TALK_TO_A_PERSON, language)])
 
 
 def _query(classification: Classification, text: str, rule: IntentRule, models: ServedModels) -> np.ndarray:
@@ -273,15 +295,17 @@ def _prompt(
     sides = {Message.Role.CUSTOMER: "user", Message.Role.BOT: "assistant", Message.Role.AGENT: "assistant"}
     said = [message for message in earlier if message.text]
     turns = [Utterance(sides[message.role], message.text) for message in said if message.role in sides]  # type: ignore[index,arg-type]
-    return grounded_prompt(models, action.guidance, passages, [*turns, Utterance("user", turn.message.text)])
+    is_foreign = turn.message.language not in ("", "en") and not _foreign(turn.message)
+    asked = [*turns, Utterance("user", turn.message.text)]
+    return grounded_prompt(models, action.guidance, passages, asked, ANSWER_THEIRS if is_foreign else "")
 
 
 def grounded_prompt(
-    models: ServedModels, guidance: str, passages: list[RetrievedPassage], turns: list[Utterance]
+    models: ServedModels, guidance: str, passages: list[RetrievedPassage], turns: list[Utterance], manner: str = ""
 ) -> Prompt:
     """What the served generator is asked with."""
     return models.engine.prompts.build(
-        system=SYSTEM_TEMPLATE.format(shop=load_shop().name),
+        system=SYSTEM_TEMPLATE.format(shop=load_shop().name) + manner,
         guidance=guidance,
         passages=[GroundingPassage(passage.title, passage.text) for passage in passages],
         turns=turns,
@@ -338,7 +362,8 @@ def _stream(
     if reason == "error" or (reason == "deadline" and not text and not guard.checked):
         raise EngineError(f"the engine ended turn {turn.id} with {reason}")
     if (not text or guard.says_nothing) and reason != "cancelled":
-        draft = Draft(f"{text} {wording.NO_SOURCE}".strip(), [wording.TALK_TO_A_PERSON])
+        draft = _offering(wording.NO_SOURCE, turn.message.language)
+        draft.text = f"{text} {draft.text}".strip()
     else:
         draft = Draft(text)
     if draft.text and "customer_wait" not in watch.measured:

@@ -285,3 +285,8 @@ def mentioning(conversations: QuerySet[Conversation], words: str) -> QuerySet[Co
             found |= Q(pk__istartswith=word)
         conversations = conversations.filter(found)
     return conversations
+
+
+def was_decided(conversation_id: UUID, reason: str) -> bool:
+    """Whether a turn of the conversation was decided for a reason that begins so."""
+    return Turn.objects.filter(conversation_id=conversation_id, reason__startswith=reason).exists()

@@ -21,8 +21,9 @@ from chatbot.conversations.lifecycle import By, Move, move
 from chatbot.conversations.models import Conversation, Message, Turn, Visitor
 from chatbot.conversations.selectors import message_payload, owed_turns
 from chatbot.conversations.sessions import may_train_on
-from chatbot.conversations.standing import handed_over, updated
+from chatbot.conversations.standing import customer_language, handed_over, updated
 from chatbot.conversations.threads import append_message, lock_conversation, say
+from chatbot.conversations.translations import translated
 from chatbot.conversations.triage import triage_again
 from chatbot.conversations.waiting import line_now, reply_seconds
 from chatbot.exceptions import Busy, Conflict, ConversationClosed, InvalidAddress, NotFound
@@ -249,7 +250,7 @@ def return_to_bot(*, visitor_id: UUID, conversation_id: UUID) -> None:
     """
     conversation = lock_conversation(conversation_id, visitor_id)
     move(conversation, Move.RETURN, by=By.CUSTOMER, reason="the customer did not want to wait")
-    say(conversation, wording.BACK_TO_BOT)
+    say(conversation, translated(wording.BACK_TO_BOT, customer_language(conversation)))
 
 
 @transaction.atomic
@@ -293,6 +294,13 @@ def leave_email(*, visitor_id: UUID, conversation_id: UUID, email: str) -> None:
 def note_language(*, conversation_id: UUID, language: str) -> None:
     """Remember the language of the customer's latest message."""
     Conversation.objects.filter(pk=conversation_id).exclude(language=language).update(language=language)
+
+
+def note_message_language(*, message: Message, language: str) -> str:
+    """Keep the language that a message is certainly in, and return it; nothing is kept where it is not certain."""
+    if language and language != message.language:
+        Message.objects.filter(pk=message.pk).update(language=language)
+    return language
 
 
 def delete_unused_conversations(*, older_than: timedelta) -> int:

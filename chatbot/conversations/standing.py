@@ -10,8 +10,9 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from chatbot.conversations import events, wording
-from chatbot.conversations.models import Conversation
+from chatbot.conversations.models import Conversation, Message
 from chatbot.conversations.surveys.selectors import survey_payload
+from chatbot.conversations.translations import translated
 from chatbot.sites.hours import BusinessHours
 from chatbot.sites.models import Site
 
@@ -42,13 +43,20 @@ def opens_at(conversation: Conversation, now: datetime) -> Opening:
     return False, hours.next_opening(now)
 
 
+def customer_language(conversation: Conversation) -> str:
+    """What the customer last wrote in, as far as that was certain; empty where it never was."""
+    told = conversation.messages.filter(role=Message.Role.CUSTOMER).exclude(language="").order_by("-seq")
+    return told.values_list("language", flat=True).first() or ""
+
+
 def handed_over(conversation: Conversation) -> str:
     """What the customer is told when a person was asked for."""
     is_open, opening = opens_at(conversation, timezone.now())
+    language = customer_language(conversation)
     if is_open:
-        return wording.HANDED_OVER
+        return translated(wording.HANDED_OVER, language)
     when = wording.back_at(opening) if opening else ""
-    return wording.HANDED_OVER_OUTSIDE_HOURS.format(when=when)
+    return translated(wording.HANDED_OVER_OUTSIDE_HOURS, language).format(when=when)
 
 
 def named(agent: AbstractBaseUser | None, field: str) -> dict[str, str]:

@@ -16,6 +16,9 @@ CANNOT_READ = (
     "who will see what you sent."
 )
 NO_SOURCE = "I did not find this in our help pages, and I would rather not guess. Shall I pass you on to a person?"
+ONLY_ENGLISH = (
+    "I am sorry, I can answer only in English for now. You are welcome to ask in English, or to talk to a person."
+)
 
 HANDED_OVER = (
     "I have passed this conversation on to our team. A person will read everything above and answer here. "

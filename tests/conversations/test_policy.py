@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.conversations import policy
-from chatbot.conversations.policy import Answer, CannotRead, Clarify, Generate, HandOff, History, OfferPerson, decide
+from chatbot.conversations.policy import (
+    Answer,
+    CannotRead,
+    Clarify,
+    Generate,
+    HandOff,
+    History,
+    OfferPerson,
+    OnlyEnglish,
+    decide,
+)
 from chatbot.inference.predictions import Prediction, RankedIntent
 from chatbot.intents.selectors import IntentRule
 
@@ -106,3 +116,12 @@ def test_every_prediction_has_an_action_that_the_catalogue_allows(
             assert set(intents) <= set(RULES)
         case OfferPerson():
             assert misses == 1
+
+
+def test_a_language_that_the_models_do_not_have_is_said_once_and_then_tried_all_the_same() -> None:
+    told = decide(predicted(("cancel", 0.9), ("refund", 0.1)), RULES, History(), foreign="de")
+    assert told == OnlyEnglish("a language that the models don't have: de")
+    again = History(told_only_english=True)
+    assert isinstance(decide(predicted(("cancel", 0.9), ("refund", 0.1)), RULES, again, foreign="de"), Generate)
+    offered = History(offered={"Mit einem Menschen sprechen": policy.PERSON})
+    assert isinstance(decide(predicted(("cancel", 0.9)), RULES, offered, "Mit einem Menschen sprechen", "de"), HandOff)

@@ -22,6 +22,7 @@ from chatbot.conversations.leases import ActiveTurn
 from chatbot.conversations.models import Attachment, Conversation, Message, Suggestion, Turn
 from chatbot.conversations.presence import engines_in_use, live_workers
 from chatbot.conversations.publisher import ReplyWriter
+from chatbot.conversations.translations import translated
 from chatbot.conversations.worker import ReplyWorker, release_abandoned_turns
 from chatbot.exceptions import EngineError
 from chatbot.inference.classifier import IntentClassifier
@@ -244,6 +245,16 @@ def test_a_miss_asks_and_the_second_offers_a_person_who_is_called_by_the_quick_r
     assert third.text == wording.HANDED_OVER
     customer.conversation.refresh_from_db()
     assert customer.conversation.status == "waiting"
+
+
+def test_who_writes_in_another_language_is_told_so_in_it_once_and_offered_a_person(customer: Customer) -> None:
+    first = customer.ask("Wie kann ich meine Bestellung wieder stornieren, bitte?")
+    offer = translated(wording.TALK_TO_A_PERSON, "de")
+    assert (first.text, first.quick_replies) == (translated(wording.ONLY_ENGLISH, "de"), [offer])
+    assert answered(first).message.language == "de"
+    again = customer.ask("Ich möchte bitte meine Bestellung stornieren")
+    assert again.text != first.text
+    assert customer.ask(offer).text.startswith(translated(wording.HANDED_OVER, "de")[:40])
 
 
 def sent_file(conversation: Conversation) -> uuid.UUID:

@@ -165,8 +165,8 @@ class TurnAdmin(AcceptTurns, RecordAdmin):
 
 @admin.register(Message)
 class MessageAdmin(RecordAdmin):
-    list_display = ("text_excerpt", "role", "rating", "language", "created")
-    list_filter = ("role", "rating", "stopped", "created_at")
+    list_display = ("text_excerpt", "role", "rating", "language_code", "created")
+    list_filter = ("role", "rating", "language", "stopped", "created_at")
     list_select_related = ("conversation",)
     search_fields = ("text", "=id")
     search_help_text = "Search in message text."
@@ -187,9 +187,9 @@ class MessageAdmin(RecordAdmin):
     def text_excerpt(self, message: Message) -> SafeString:
         return cells.excerpt(message.text)
 
-    @admin.display(description="language", ordering="conversation__language")
-    def language(self, message: Message) -> str:
-        return message.conversation.language or cells.EMPTY
+    @admin.display(description="language", ordering="language")
+    def language_code(self, message: Message) -> str:
+        return message.language or cells.EMPTY
 
     @admin.display(description="transcript")
     def transcript(self, message: Message) -> SafeString:

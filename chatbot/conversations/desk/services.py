@@ -19,8 +19,9 @@ from chatbot.conversations.desk.selectors import called, may_answer, note_payloa
 from chatbot.conversations.lifecycle import By, Move, move
 from chatbot.conversations.models import Conversation, Message, Note
 from chatbot.conversations.selectors import message_payload
-from chatbot.conversations.standing import named
+from chatbot.conversations.standing import customer_language, named
 from chatbot.conversations.threads import append_message, lock_conversation, say
+from chatbot.conversations.translations import translated
 from chatbot.exceptions import Conflict, ConversationClosed, HandsChanged
 
 Status = Conversation.Status
@@ -79,7 +80,7 @@ def release_conversation(*, conversation_id: UUID, agent: AbstractBaseUser, assi
     """
     conversation = _lock(conversation_id, assignment)
     move(conversation, Move.RELEASE, by=By.STAFF, actor=agent, reason="put back in the queue")
-    say(conversation, wording.BACK_IN_QUEUE)
+    say(conversation, translated(wording.BACK_IN_QUEUE, customer_language(conversation)))
 
 
 @transaction.atomic
@@ -93,7 +94,7 @@ def return_to_bot(*, conversation_id: UUID, agent: AbstractBaseUser, assignment:
     """
     conversation = _lock(conversation_id, assignment)
     move(conversation, Move.RETURN, by=By.STAFF, actor=agent, reason="returned by a member of staff")
-    say(conversation, wording.BACK_TO_BOT)
+    say(conversation, translated(wording.BACK_TO_BOT, customer_language(conversation)))
 
 
 @transaction.atomic
@@ -133,7 +134,9 @@ def _changed(conversation: Conversation) -> str:
 def _hand_to(conversation: Conversation, to: AbstractBaseUser, *, actor: AbstractBaseUser, reason: str) -> None:
     move(conversation, Move.TAKE, by=By.STAFF, actor=actor, assignee=to, reason=reason)
     silence_bot(conversation)
-    say(conversation, wording.JOINED.format(**{"name": wording.SOMEBODY} | named(to, "name")))
+    language = customer_language(conversation)
+    name = {"name": translated(wording.SOMEBODY, language)} | named(to, "name")
+    say(conversation, translated(wording.JOINED, language).format(**name))
 
 
 # --- Writing ------------------------------------------------------------------------------------
