@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from django.conf import settings
 from django.contrib.auth.models import User
 
@@ -24,9 +25,11 @@ from chatbot.releases.remote import is_remote
 from chatbot.releases.selectors import release_directory
 from chatbot.releases.services import store_release
 from chatbot.training.canaries import plant
+from chatbot.training.corpora import grounded_corpus
 from chatbot.training.dataset_files import open_dataset
 from chatbot.training.dataset_rows import ReplyRow, TranscriptRow
 from chatbot.training.evaluation.overlap import TRAINED_ON_FILE
+from chatbot.training.evaluation.rows import rows_digest
 from chatbot.training.models import Dataset
 from chatbot.training.reply_files import split_replies
 
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from chatbot.training.trainers.generator_recipe import GeneratorRecipe
 
 ADAPTER_FOLDER = "adapter"
+CORPUS = "grounded"
+# Of thirty or so: about ninety rows, enough to see whether it learns.
+_HELD_OUT_SHOPS = 2
 # Held-out prompts whose greedy replies are compared before a release is registered.
 _COMPARED = 6
 
@@ -64,6 +70,22 @@ def dataset_material(dataset: Dataset, *, adapt: bool, seed: int) -> ReplyMateri
         train, held_out = split_replies(train, seed=seed)
     transcripts = list(folder.transcripts()) if adapt else []
     return ReplyMaterial(train, held_out, folder.digest, transcripts, {"dataset": dataset.name})
+
+
+def corpus_material(*, seed: int) -> ReplyMaterial:
+    """The corpus of grounded answers, whole businesses of it held out.
+
+    The articles of `held-out.jsonl` are no part of it: they say what the finished model is worth.
+    """
+    rows = grounded_corpus()
+    shops = sorted({row.shop for row in rows})
+    held_out = {shops[number] for number in np.random.default_rng(seed).permutation(len(shops))[:_HELD_OUT_SHOPS]}
+    return ReplyMaterial(
+        [row for row in rows if row.shop not in held_out],
+        [row for row in rows if row.shop in held_out],
+        rows_digest(rows),
+        told={"corpus": CORPUS, "held_out_shops": sorted(held_out)},
+    )
 
 
 def train_generator(

@@ -77,10 +77,14 @@ class GeneratorRecipe:
 PRESETS = {
     "quick": GeneratorRecipe(epochs=1, max_steps=40, upper_share=0.5, learning_rate=2e-3, looks=4),
     "standard": GeneratorRecipe(upper_share=0.5, learning_rate=2e-3),
+    "thorough": GeneratorRecipe(
+        rank=12, alpha=24, upper_share=0.5, learning_rate=2e-3, step_tokens=2048, looks=4, most_watched=32
+    ),
 }
 # Numbers that people may set over those of a preset.
 CHOSEN = ("epochs", "max_steps", "step_tokens", "learning_rate")
 PRESET_WORDS = {
     "quick": "at most 40 steps, in minutes",
     "standard": "two passes over the rows",
+    "thorough": "two passes in smaller steps, with a larger adapter",
 }
