@@ -37,6 +37,15 @@ def take_all(browser: Browser, stack: Stack, images: Path) -> None:
         chat.page.screenshot(path=images / f"chat-phone-{scheme}.png")
         chat.page.context.close()
 
+    chat = _open(browser, stack, PHONE, "light", "ar")
+    _answered(chat, "أين طردي؟ لقد طلبته قبل أسبوع")
+    chat.page.screenshot(path=images / "chat-phone-arabic.png")
+    chat.by("end-conversation").click()
+    chat.by("end-yes").click()
+    chat.by("survey").get_by_role("radio").nth(3).check(force=True)
+    chat.page.screenshot(path=images / "survey-phone-arabic.png")
+    chat.page.context.close()
+
     take_inbox(browser, stack, images)
 
     staff = _open_page(browser, DESKTOP, "light")
@@ -91,11 +100,12 @@ def take_inbox(browser: Browser, stack: Stack, images: Path) -> None:
         page.context.close()
 
 
-def _open_page(browser: Browser, size: dict[str, int], scheme: str) -> Page:
+def _open_page(browser: Browser, size: dict[str, int], scheme: str, locale: str = "en-GB") -> Page:
     is_phone = size == PHONE
     context = browser.new_context(
         viewport=size,  # type: ignore[arg-type]
         color_scheme=scheme,  # type: ignore[arg-type]
+        locale=locale,
         device_scale_factor=2 if is_phone else 1,
         has_touch=is_phone,
         is_mobile=is_phone,
@@ -103,8 +113,8 @@ def _open_page(browser: Browser, size: dict[str, int], scheme: str) -> Page:
     return context.new_page()
 
 
-def _open(browser: Browser, stack: Stack, size: dict[str, int], scheme: str) -> ChatPage:
-    return ChatPage(_open_page(browser, size, scheme), stack.url).open()
+def _open(browser: Browser, stack: Stack, size: dict[str, int], scheme: str, locale: str = "en-GB") -> ChatPage:
+    return ChatPage(_open_page(browser, size, scheme, locale), stack.url).open()
 
 
 def _answered(chat: ChatPage, question: str) -> None:

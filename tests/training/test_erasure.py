@@ -344,7 +344,7 @@ def test_an_evaluation_on_rows_that_were_erased_meanwhile_is_not_kept() -> None:
     reviewed("where is my parcel", of="track")
     dataset = freeze_dataset(options=NO_SPLIT)
     erase(told)
-    with pytest.raises(EvaluationError, match="Rows were erased from dataset-0001"):
+    with pytest.raises(EvaluationError, match="Rows were erased from dataset-0001"), transaction.atomic():
         evaluations._check_unchanged(dataset)
     dataset.refresh_from_db()
     with transaction.atomic():
