@@ -73,6 +73,9 @@ def test_a_photo_reaches_the_agent_and_comes_back_without_its_place(
         agent.get_by_test_id("attachment").click()
     assert download.value.suggested_filename == "parcel.jpg"
     context.close()
+    # The queue is everybody's, and other tests look at who is next in it.
+    phone.by("return-to-assistant").click()
+    expect(phone.by("waiting-banner")).to_have_count(0)
 
 
 def test_what_is_no_picture_says_what_to_do_and_the_text_stays(chat: ChatPage) -> None:
