@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,11 +172,21 @@ def settle(worker: ReplyWorker, settings: Settings) -> None:
     for _ in range(600):
         gc.collect()
         worker.runtime.refresh()
-        engines = [child for child in psutil.Process().children() if "openvino_host" in " ".join(child.cmdline())]
+        engines = engine_processes()
         if len(engines) == 1:
             return
         psutil.wait_procs(engines, timeout=0.1)
     raise AssertionError("an engine that nobody uses is still there")
+
+
+def engine_processes() -> list[psutil.Process]:
+    """The engines' processes that live; one that has just ended has no command line to tell it by."""
+    engines = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "openvino_host" in " ".join(child.cmdline()):
+                engines.append(child)
+    return engines
 
 
 def test_turns_under_swaps_are_each_answered_by_one_release_of_a_kind(
