@@ -21,6 +21,12 @@ class Caller:
     visitor: UUID | None
     site: Site | None = None
 
+    def known_visitor(self) -> UUID:
+        """The visitor. Raises HttpError where nobody says who it is."""
+        if self.visitor is None:
+            raise HttpError(401, "Open the chat page first: it sets the cookie that says who you are.")
+        return self.visitor
+
 
 def caller_of(request: HttpRequest) -> Caller:
     """By the token of an embedded page, else by our own cookie. Raises HttpError where a token no longer holds."""
@@ -36,10 +42,7 @@ def caller_of(request: HttpRequest) -> Caller:
 
 def visitor_of(request: HttpRequest) -> UUID:
     """The visitor whose page asks. Raises HttpError where nobody says so."""
-    visitor_id = caller_of(request).visitor
-    if visitor_id is None:
-        raise HttpError(401, "Open the chat page first: it sets the cookie that says who you are.")
-    return visitor_id
+    return caller_of(request).known_visitor()
 
 
 def check_origin(request: HttpRequest) -> None:

@@ -22,7 +22,7 @@ from chatbot.conversations.timings import Stopwatch
 from chatbot.conversations.translations import all_forms, translated
 from chatbot.exceptions import EngineError, LeaseLost
 from chatbot.inference.groundedness import GroundednessGuard, Mode, Sources
-from chatbot.inference.language import certain_language, detect_language
+from chatbot.inference.language import certain_language
 from chatbot.inference.predictions import Prediction
 from chatbot.inference.prompt import SYSTEM_TEMPLATE, GroundingPassage, Prompt, Utterance
 from chatbot.inference.repetition import RepetitionFilter
@@ -103,6 +103,7 @@ def answer_turn(turn: Turn, active: ActiveTurn, models: ServedModels) -> None:
     record |= {"finish_reason": draft.finish_reason, "groundedness": draft.groundedness}
     if active.stop_requested and (asked_at := selectors.cancellation_of(turn)):
         watch.since("cancel", asked_at)
+    services.note_language(message=turn.message)
     _finish(turn, draft, active, record)
 
 
@@ -118,6 +119,7 @@ def draft_reply(message: Message, models: ServedModels) -> tuple[str, dict[str, 
     rules = catalogue_rules()
     earlier = selectors.history(turn, HISTORY_MESSAGES)
     classification = _classify(turn, models)
+    services.note_language(message=message)
     if classification is None:
         return "", {}
     prediction = classification.prediction
@@ -161,10 +163,7 @@ def _classify(turn: Turn, models: ServedModels) -> Classification | None:
     text = turn.message.text
     if not text:
         return None
-    language = detect_language(text)
-    if language != turn.conversation.language:
-        services.note_language(conversation_id=turn.conversation_id, language=language)
-    turn.message.language = services.note_message_language(message=turn.message, language=certain_language(text))
+    turn.message.language = certain_language(text)
     return models.classifier.classify_one(text)
 
 
@@ -244,7 +243,7 @@ def _said(action: policy.Action, rules: Mapping[str, IntentRule], turn: Turn) ->
             return _offering(wording.ONLY_ENGLISH, language)
         case policy.HandOff(intent=intent):
             approved = rules[intent].approved_answer.strip() if intent in rules else ""
-            told = handed_over(turn.conversation)
+            told = handed_over(turn.conversation, language)
             return Draft(f"{approved}\n\n{told}" if approved else told, hands_over=True)
         case policy.Generate():
             return Draft()

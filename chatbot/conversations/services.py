@@ -27,6 +27,7 @@ from chatbot.conversations.translations import translated
 from chatbot.conversations.triage import triage_again
 from chatbot.conversations.waiting import line_now, reply_seconds
 from chatbot.exceptions import Busy, Conflict, ConversationClosed, InvalidAddress, NotFound
+from chatbot.inference.language import detect_language
 from chatbot.sites.models import Site
 
 TITLE_LENGTH = 80
@@ -291,16 +292,17 @@ def leave_email(*, visitor_id: UUID, conversation_id: UUID, email: str) -> None:
     announce_change(conversation.id)
 
 
-def note_language(*, conversation_id: UUID, language: str) -> None:
-    """Remember the language of the customer's latest message."""
-    Conversation.objects.filter(pk=conversation_id).exclude(language=language).update(language=language)
-
-
-def note_message_language(*, message: Message, language: str) -> str:
-    """Keep the language that a message is certainly in, and return it; nothing is kept where it is not certain."""
-    if language and language != message.language:
-        Message.objects.filter(pk=message.pk).update(language=language)
-    return language
+def note_language(*, message: Message) -> None:
+    """Keep the language of the customer's latest message: what it seems to be with the conversation, what is certain
+    (`message.language`) with the message.
+    """
+    if not message.text:
+        return
+    if message.language:
+        Message.objects.filter(pk=message.pk).exclude(language=message.language).update(language=message.language)
+    language = detect_language(message.text)
+    if language != message.conversation.language:
+        Conversation.objects.filter(pk=message.conversation_id).update(language=language)
 
 
 def delete_unused_conversations(*, older_than: timedelta) -> int:

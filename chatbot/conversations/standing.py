@@ -49,10 +49,10 @@ def customer_language(conversation: Conversation) -> str:
     return told.values_list("language", flat=True).first() or ""
 
 
-def handed_over(conversation: Conversation) -> str:
-    """What the customer is told when a person was asked for."""
+def handed_over(conversation: Conversation, language: str = "") -> str:
+    """What the customer is told when a person was asked for; in `language`, or else in what they last wrote in."""
     is_open, opening = opens_at(conversation, timezone.now())
-    language = customer_language(conversation)
+    language = language or customer_language(conversation)
     if is_open:
         return translated(wording.HANDED_OVER, language)
     when = wording.back_at(opening) if opening else ""

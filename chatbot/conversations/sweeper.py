@@ -13,7 +13,6 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from chatbot.conversations import delivery, services, triage
-from chatbot.conversations.attachments.services import delete_unsent
 from chatbot.conversations.control import nudge
 
 logger = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ def sweep_forever(stopped: threading.Event, also: Sequence[Callable[[], object]]
     per_hour = max(1, int(3600 / settings.SWEEP_INTERVAL_S))
     while not stopped.is_set():
         close_old_connections()
-        hourly: list[Callable[[], object]] = [_delete_unused, delete_unsent] if rounds % per_hour == 0 else []
+        hourly: list[Callable[[], object]] = [_delete_unused] if rounds % per_hour == 0 else []
         for sweep in (_sweep_turns, *hourly, triage.triage_due, *also):
             try:
                 sweep()

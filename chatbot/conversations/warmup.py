@@ -24,6 +24,7 @@ from chatbot.inference.prompt import Prompt, Utterance
 from chatbot.inference.sampling import SamplingParams
 from chatbot.intents.selectors import catalogue_rules
 from chatbot.knowledge.retrieval import retrieve
+from chatbot.releases import remote
 
 if TYPE_CHECKING:
     from chatbot.inference.engines import Engine, Generation
@@ -38,8 +39,6 @@ SAMPLING = SamplingParams(max_tokens=1, deadline_s=10.0)
 # Looks up now and then whether the models are still the served ones: waiting keeps an engine loaded.
 IDLE_TIMEOUT_S = 1.0
 CLOSE_TIMEOUT_S = 5.0
-# What a server of several customers has in its cache is its own business, and it may charge for what it reads.
-REMOTE_ENGINE = "openai"
 
 
 class Warmup:
@@ -82,7 +81,8 @@ class Warmup:
 
     def _run(self) -> None:
         models = self._runtime.models()
-        if models.engine.name == REMOTE_ENGINE:
+        # What a server of several customers has in its cache is its own business, and it may charge for what it reads.
+        if models.engine.name == remote.ENGINE:
             return
         began = time.monotonic()
         try:

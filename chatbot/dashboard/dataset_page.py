@@ -79,15 +79,17 @@ class DatasetPage:
         counts, wanted = self.report["counts"], self._rules.fewest_rows
         found = []
         short = [
-            f"{counted(counts[key]['held_out'], noun)} for a {kind}"
-            for key, noun, kind in (("intents", "text", "classifier"), ("replies", "reply", "generator"))
+            f"{counted(counts[key]['held_out'], *nouns)} for a {kind}"
+            for key, nouns, kind in (
+                ("intents", ("text", "texts"), "classifier"),
+                ("replies", ("reply", "replies"), "generator"),
+            )
             if counts[key]["train"] and counts[key]["held_out"] < wanted
         ]
         if short:
-            held_out = " and ".join(short).replace("replys", "replies")
             found.append(
-                f"Held out: {held_out}. The gate wants at least {wanted} to judge on and holds a candidate back until "
-                "there are. Hold out a larger share, or review more conversations."
+                f"Held out: {' and '.join(short)}. The gate wants at least {wanted} to judge on and holds a candidate "
+                "back until there are. Hold out a larger share, or review more conversations."
             )
         few = [row["intent"] or "out of scope" for row in self.intents if row["train"] < FEW_ROWS]
         if few:

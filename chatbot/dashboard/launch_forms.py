@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -173,7 +174,7 @@ class GeneratorLaunchForm(LaunchForm):
             *((name, _dataset_words(dataset, "replies", "reply", "replies")) for name, dataset in self.frozen.items()),
         ]
 
-    @property
+    @cached_property
     def waiting_replies(self) -> int:
         """What a freeze could hold now."""
         return approved_replies()

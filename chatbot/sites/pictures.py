@@ -48,9 +48,9 @@ def clean(source: BinaryIO, *, longest: int) -> Picture:
     return _within_bounds(source, lambda image: _rewritten(image, longest))
 
 
-def thumbnail(source: BinaryIO, *, longest: int, kind: str = "WEBP") -> Picture:
-    """A still of it, at most `longest` pixels on its longer side. Raises as `clean` does."""
-    return _within_bounds(source, lambda image: _still(image, longest, kind))
+def thumbnail(source: BinaryIO, *, longest: int) -> Picture:
+    """A WebP still of it, at most `longest` pixels on its longer side. Raises as `clean` does."""
+    return _within_bounds(source, lambda image: _still(image, longest, "WEBP"))
 
 
 def _within_bounds(source: BinaryIO, work: Callable[[Image.Image], Picture]) -> Picture:

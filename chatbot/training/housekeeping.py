@@ -1,4 +1,4 @@
-"""Clearing away in the sweeper's process: customers who are to be forgotten, and what is old."""
+"""Clearing away in the sweeper's process: customers who are to be forgotten, what is old, files nobody sent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
+from chatbot.conversations.attachments.services import delete_unsent
 from chatbot.training.erasure import carry_out_open
 from chatbot.training.retention import apply_retention
 
@@ -28,11 +29,11 @@ def keep_house(stopped: threading.Event) -> None:
 
 def keep_house_once(*, hourly: bool = True) -> None:
     """One round, with what is done once an hour or without. Never raises."""
-    try:
-        carry_out_open()
-        if hourly:
-            apply_retention()
-    except DatabaseError as error:
-        logger.error("nothing was cleared away: the database does not answer (%s)", error)
-    except Exception:  # a fault of ours must not end the thread
-        logger.exception("a round of clearing away failed")
+    for clear in (carry_out_open, *((apply_retention, delete_unsent) if hourly else ())):
+        try:
+            clear()
+        except DatabaseError as error:
+            logger.error("nothing was cleared away: the database does not answer (%s)", error)
+            return
+        except Exception:  # what one stumbles over must not keep the others from theirs
+            logger.exception("a round of clearing away failed")

@@ -46,7 +46,8 @@ def refusal(request: HttpRequest, error: Refused | type[Refused]) -> HttpRespons
 def upload(request: HttpRequest, conversation: Form[UUID], file: File[UploadedFile]) -> Status[dict[str, Any]]:
     """Keep a file to be sent with a message of the conversation."""
     check_origin(request)
-    caller, visitor_id = caller_of(request), visitor_of(request)
+    caller = caller_of(request)
+    visitor_id = caller.known_visitor()
     if attachment_rules(caller.site) is None:
         raise FileRefused("off", "Files can't be sent here.")
     async_to_sync(limits.take)(limits.upload_buckets(visitor_id, address_of(request)))

@@ -43,18 +43,21 @@ interface Wishes {
 }
 
 /** The language that was chosen here before, else the page's, else the browser's, else the first that is allowed. */
-export function preferred({ storage, page = "", allowed = [] }: Wishes): Language {
-  const ours = allowed.filter(isLanguage);
-  const choice = ours.length > 0 ? ours : allLanguages;
+export function preferred({ storage, page = "", allowed }: Wishes): Language {
+  const choice = offered(allowed);
   const wanted = [storage.get(KEY) ?? "", page, ...navigator.languages];
   const found = wanted.map((tag) => matching(tag, choice)).find((language) => language !== null);
   return found ?? choice[0] ?? "en";
 }
 
+function offered(allowed: readonly string[] = []): readonly Language[] {
+  const ours = allowed.filter(isLanguage);
+  return ours.length > 0 ? ours : allLanguages;
+}
+
 /** Opens the page in the language that its visitor reads best. */
 export async function startLanguage(wishes: Wishes): Promise<void> {
-  const ours = (wishes.allowed ?? []).filter(isLanguage);
-  active.allowed = ours.length > 0 ? ours : allLanguages;
+  active.allowed = offered(wishes.allowed);
   await active.use(preferred(wishes));
 }
 
